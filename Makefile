@@ -1,0 +1,45 @@
+# Every target sets up whatever it needs by itself. Recipes `exec`, so that signals reach the program
+# that acts on them, and say who started it ($$PPID is make), so that it ends when make does.
+
+PYTHON ?= python3
+RUN = exec .venv/bin/python -m deploy.local --parent $$PPID
+DJANGO = exec env DJANGO_SETTINGS_MODULE=config.settings.test .venv/bin/python manage.py
+CODE = config common lockers logistics optimizer deploy tests manage.py
+COMPILE = pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+# Compiled files spare every later start some seconds, whatever the shell that calls us prefers.
+export PYTHONDONTWRITEBYTECODE :=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo day test check format lock environment
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+demo: environment ## play a delivery day and go on serving its pages until Ctrl-C (SEED= ORDERS= BUDGET=)
+	@$(RUN) demo --stay
+
+day: environment ## play days without a terminal; the last line is JSON (SEED=7 or SEEDS=1-20, ORDERS= BUDGET=)
+	@$(RUN) day
+
+test: environment ## all tests on SQLite, then those with locks and queues on PostgreSQL (ARGS="-k lockers")
+	@$(RUN) test $(ARGS)
+
+check: environment ## style, types, imports, migrations, API schema; stops at the first failure
+	@echo "== ruff check"; exec .venv/bin/ruff check
+	@echo "== ruff format"; exec .venv/bin/ruff format --check
+	@echo "== mypy"; exec .venv/bin/python -m mypy $(CODE)
+	@echo "== import-linter"; exec .venv/bin/lint-imports
+	@echo "== migrations"; $(DJANGO) makemigrations --check --dry-run
+	@echo "== OpenAPI"; $(DJANGO) spectacular --validate --fail-on-warn --file /dev/null
+
+format: environment ## put the code into its form
+	@.venv/bin/ruff check --fix --quiet; exec .venv/bin/ruff format
+
+lock: ## re-make the lock files after a change of requirements/*.in (ARGS=--upgrade)
+	@uv=$$($(PYTHON) -m deploy.local.bootstrap --uv) && for name in base dev; do \
+		"$$uv" $(COMPILE) $(ARGS) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \
+	done
+
+environment:
+	@exec $(PYTHON) -m deploy.local.bootstrap --parent $$PPID

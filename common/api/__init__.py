@@ -1,0 +1,1 @@
+"""What every endpoint shares: parsing, pages, problems, idempotent requests."""

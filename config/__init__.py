@@ -1,0 +1,5 @@
+"""Wires Dorfbote's parts into one service."""
+
+from config.celery import app as celery_app
+
+__all__ = ("celery_app",)

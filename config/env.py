@@ -1,0 +1,39 @@
+"""Every setting that may differ between installations, read from the environment."""
+
+from pathlib import Path
+from typing import Any
+
+import environ
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+
+
+def database() -> dict[str, Any]:
+    """
+    Return Django's database settings for ``DATABASE_URL``.
+
+    SQLite writes ahead and takes its write lock when a transaction begins: with the default, deferred
+    locking, concurrent writers fail with "database is locked" instead of waiting for each other.
+    """
+    settings: dict[str, Any] = env.db_url(
+        "DATABASE_URL", default=f"sqlite:///{PROJECT_ROOT / 'var' / 'dorfbote.sqlite3'}"
+    )
+    if settings["ENGINE"] == "django.db.backends.sqlite3":
+        settings["OPTIONS"] = {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        }
+        settings["TEST"] = {"NAME": settings["NAME"]} if settings["NAME"] != ":memory:" else {}
+    else:
+        settings["CONN_HEALTH_CHECKS"] = True
+        limits = {
+            "statement_timeout": "15s",
+            "lock_timeout": "5s",
+            "idle_in_transaction_session_timeout": "30s",
+        }
+        settings["OPTIONS"] = {"options": " ".join(f"-c {name}={value}" for name, value in limits.items())}
+    settings["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", default=60)
+    return settings

@@ -1,0 +1,1 @@
+"""How Dorfbote is set up and run."""

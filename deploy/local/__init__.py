@@ -1,0 +1,1 @@
+"""Everything on one bare machine: set-up, servers and the processes of a day."""

@@ -1,0 +1,174 @@
+"""The parts of a day: what is started, in which order, with which environment."""
+
+import base64
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.probes import free_port, http_answers, log_says
+from deploy.local.supervisor import Part, Ready, at_once
+
+PROJECT = Path(__file__).resolve().parents[2]
+VAR = PROJECT / "var"
+#: What a person may want to open, below the address of the server.
+PAGES: Mapping[str, str] = {"The day": "/", "API": "/api/docs/", "Administration": "/admin/"}
+#: Seconds that the solver gets for a day, if no other number is asked for.
+PLAN_BUDGET_S = "5"
+#: Real seconds after which a door that stays shut counts as jammed.
+OPENING_TIME_S = "2"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One day's folder, port and environment."""
+
+    directory: Path
+    port: int
+    environment: Mapping[str, str]
+
+    @property
+    def base_url(self) -> str:
+        """Return where the day's server answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def lockers_socket(self) -> str:
+        """Return where people reach the simulated lockers; relative, for names of sockets must be short."""
+        return os.path.relpath(self.directory / "lockers.sock", PROJECT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """What a person may ask of the play; what is not asked for is left to the cast."""
+
+    seeds: str | None = None
+    orders: str | None = None
+    plan_budget_s: str | None = None
+    is_demo: bool = False
+
+    def options(self) -> list[str]:
+        """Return the wishes as the cast's command-line options."""
+        wishes = {"--seeds": self.seeds, "--orders": self.orders, "--plan-budget": self.plan_budget_s}
+        asked = [word for option, value in wishes.items() if value for word in (option, value)]
+        return [*asked, "--demo"] if self.is_demo else asked
+
+
+def a_run(directory: Path, redis_url: str, plan_budget_s: str | None = None) -> Run:
+    """Give a run its port, its secrets and its database, and note them in the run's folder."""
+    port = free_port()
+    environment = {
+        "DJANGO_SETTINGS_MODULE": "config.settings.base",
+        "DATABASE_URL": f"sqlite:///{directory / 'dorfbote.sqlite3'}",
+        "REDIS_URL": redis_url,
+        "CLOCK_FILE": str(directory / "clock.json"),
+        "PLAN_BUDGET_S": plan_budget_s or PLAN_BUDGET_S,
+        "SWEEP_INTERVAL_S": "1",
+        "STATIC_ROOT": str(directory / "static"),
+        "ALLOWED_HOSTS": "127.0.0.1,localhost",
+        "DEBUG": "false",
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "LOCKER_SIGNING_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
+        "LOCKER_CODE_PEPPER": base64.b64encode(secrets.token_bytes(32)).decode(),
+        "LOCKER_CODE_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "PYTHONUNBUFFERED": "1",
+        # Every part is a Python process: without compiled files each compiles everything again as it starts.
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
+    note = directory / "environment"
+    note.touch(mode=0o600)
+    note.write_text("".join(f"{name}={value}\n" for name, value in environment.items()))
+    return Run(directory=directory, port=port, environment=environment)
+
+
+def preparations(run: Run) -> Sequence[Part]:
+    """Return what has to be done, side by side, before anything serves."""
+    return (
+        _python(run, "migrate", "manage.py", "migrate", "--noinput"),
+        _python(run, "collectstatic", "manage.py", "collectstatic", "--noinput"),
+    )
+
+
+def services(run: Run) -> Sequence[Part]:
+    """Return what runs, side by side, for as long as the day lasts."""
+    return (
+        _web(run),
+        _worker(run, "events", queues="events", threads=1),
+        _worker(run, "work", queues="plan,notify,housekeeping", threads=3),
+        _beat(run),
+        _python(run, "relay", "manage.py", "relay"),
+        _lockers(run),
+    )
+
+
+def play(run: Run, day: Day) -> Part:
+    """Return the cast that plays the day against the server, as real clients would."""
+    return _python(
+        run,
+        "play",
+        *("-m", "tests.cast", "play", "--base-url", run.base_url, "--run-dir", str(run.directory)),
+        *("--control", run.lockers_socket, *day.options()),
+        passes_through=True,
+    )
+
+
+def _web(run: Run) -> Part:
+    return _python(
+        run,
+        "web",
+        *("-m", "uvicorn", "config.asgi:application", "--host", "127.0.0.1", "--port", str(run.port)),
+        *("--no-access-log", "--timeout-graceful-shutdown", "2"),
+        ready=http_answers(run.port, "/healthz"),
+    )
+
+
+def _worker(run: Run, name: str, *, queues: str, threads: int) -> Part:
+    return _python(
+        run,
+        f"worker-{name}",
+        *("-m", "celery", "-A", "config", "worker", "-n", f"{name}@%h", "-Q", queues, "-l", "INFO"),
+        *("-P", "threads", "-c", str(threads), "--without-gossip", "--without-mingle"),
+        ready=log_says(rf"{name}@\S+ ready"),
+    )
+
+
+def _beat(run: Run) -> Part:
+    schedule = str(run.directory / "beat-schedule")
+    return _python(
+        run,
+        "beat",
+        *("-m", "celery", "-A", "config", "beat", "-s", schedule, "-l", "INFO", "--pidfile="),
+        ready=log_says("beat: Starting"),
+    )
+
+
+def _lockers(run: Run) -> Part:
+    """Return the simulated lockers; the cast brings them into service day by day."""
+    state = run.directory / "lockers"
+    state.mkdir(parents=True, exist_ok=True)
+    tokens = state / "tokens.json"
+    tokens.write_text("[]")
+    return _python(
+        run,
+        "lockers",
+        *("-m", "lockers.device", "simulate", "--base-url", run.base_url, "--tokens", str(tokens)),
+        *("--state", str(state), "--control", run.lockers_socket, "--opening-time", OPENING_TIME_S),
+        ready=log_says("lockers ready"),
+    )
+
+
+def _python(
+    run: Run, name: str, *arguments: str, ready: Ready = at_once, passes_through: bool = False
+) -> Part:
+    return Part(
+        name=name,
+        command=(sys.executable, *arguments),
+        directory=PROJECT,
+        environment=run.environment,
+        ready=ready,
+        passes_through=passes_through,
+        stop_signal=signal.SIGINT if passes_through else signal.SIGTERM,
+    )

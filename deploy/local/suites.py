@@ -1,0 +1,92 @@
+"""The test suite on SQLite, then whatever touches locks, races and queues on PostgreSQL."""
+
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.guard import Interruption
+from deploy.local.parts import PROJECT, VAR
+from deploy.local.report import reported, say
+from deploy.local.servers import MissingServerError, start_postgres, start_redis
+from deploy.local.supervisor import Part, Supervisor
+
+#: The folders whose tests run on PostgreSQL too.
+ON_POSTGRES = ("tests/common", "tests/lockers", "tests/logistics", "tests/faults", "tests/e2e")
+_NOTHING_CHOSEN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Servers:
+    """What a machine has; None stands for what it lacks."""
+
+    redis_url: str | None
+    postgres_url: str | None
+
+
+def test(arguments: Sequence[str], interruption: Interruption, *, no_skips: bool) -> int:
+    """Run the suites with real servers; where skips count as failures, so does a missing server."""
+    VAR.mkdir(exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix="test-", dir=VAR))
+    strictness = ["--no-skips"] if no_skips else []
+
+    def run() -> int:
+        with Supervisor(directory / "log", interruption) as supervisor:
+            servers = _Servers(
+                redis_url=_had("Redis", lambda: start_redis(supervisor, directory)),
+                postgres_url=_had("PostgreSQL", lambda: start_postgres(supervisor, directory)),
+            )
+            status = _verdict(_suites(supervisor, directory, servers, [*strictness, *arguments]))
+        return 1 if no_skips and None in {servers.redis_url, servers.postgres_url} else status
+
+    try:
+        return reported(run)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _suites(supervisor: Supervisor, directory: Path, servers: _Servers, options: Sequence[str]) -> list[int]:
+    """Run the suites and return how each ended."""
+    common = {"REDIS_URL": servers.redis_url} if servers.redis_url else {}
+    sqlite = common | {"DATABASE_URL": f"sqlite:///{directory / 'tests.sqlite3'}"}
+    if servers.postgres_url is None:
+        # Tests that need it take part, to be skipped by name.
+        return [_pytest(supervisor, "SQLite", options, sqlite)]
+    postgres = common | {"DATABASE_URL": servers.postgres_url}
+    chosen = any(word.startswith("tests") for word in options)
+    paths = [] if chosen else [path for path in ON_POSTGRES if (PROJECT / path).exists()]
+    return [
+        _pytest(supervisor, "SQLite", ["-m", "not postgres", *options], sqlite),
+        _pytest(supervisor, "PostgreSQL", [*options, *paths], postgres),
+    ]
+
+
+def _had(name: str, start: Callable[[], str]) -> str | None:
+    try:
+        return start()
+    except MissingServerError as missing:
+        say(f"{name} is missing, and its tests will be skipped: {missing}")
+        return None
+
+
+def _pytest(supervisor: Supervisor, name: str, options: Sequence[str], environment: Mapping[str, str]) -> int:
+    say(f"== pytest on {name}")
+    part = Part(
+        name=f"pytest-{name.lower()}",
+        command=[sys.executable, "-m", "pytest", "-p", "deploy.local.no_skips", *options],
+        environment=environment,
+        directory=PROJECT,
+        passes_through=True,
+        stop_signal=signal.SIGINT,
+    )
+    return supervisor.run(part)[0]
+
+
+def _verdict(statuses: Sequence[int]) -> int:
+    """Return the first failure; that a suite had nothing to run is one only if none had."""
+    ran = [status for status in statuses if status != _NOTHING_CHOSEN]
+    failures = [abs(status) for status in ran if status != 0]
+    return failures[0] if failures else 0 if ran else _NOTHING_CHOSEN

@@ -1,0 +1,1 @@
+"""Lockers, compartments, codes, doors and the device link; knows no other app."""

@@ -1,0 +1,1 @@
+"""The HTTPS form of the locker link."""

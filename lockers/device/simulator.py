@@ -1,0 +1,168 @@
+"""Simulated lockers, any number in one process: the device's code over simulated cabinets."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+from lockers.device import identity
+from lockers.device.cabinet import Cabinet, Impossible
+from lockers.device.controller import Answer, Controller, Identity
+from lockers.device.hardware import Reading
+from lockers.device.journal import FileLog, Journal
+from lockers.device.link import Link, Unreachable
+
+logger = logging.getLogger(__name__)
+
+#: How long a simulated door takes to spring open.
+SPRING_S = 0.02
+ENROL_AGAIN_AFTER_S = 1.0
+
+
+class SimulatedLocker:
+    """One locker: its cabinet, its mind, its link."""
+
+    def __init__(self, cabinet: Cabinet, controller: Controller, link: Link) -> None:
+        self.cabinet = cabinet
+        self._controller = controller
+        self._link = link
+        self._moved = asyncio.Condition()
+        cabinet.moved = self._door_moved
+
+    async def run(self) -> None:
+        """Boot and stay connected."""
+        self._controller.boot()
+        await self._link.run()
+
+    async def until_connected(self) -> None:
+        """Wait until the server has answered a greeting."""
+        await self._link.until_connected()
+
+    async def enter(self, digits: str) -> Answer:
+        """Type a code at the keypad."""
+        return await self._link.enter(digits)
+
+    async def wait_open(self, number: int, timeout_s: float) -> bool:
+        """Wait until a door stands open; tell whether it does."""
+        try:
+            async with asyncio.timeout(timeout_s), self._moved:
+                await self._moved.wait_for(lambda: self.cabinet.is_open(number))
+        except TimeoutError:
+            return False
+        return True
+
+    def press_done(self, number: int) -> None:
+        """Press the button that says that a compartment is empty."""
+        if number not in self.cabinet.compartments:
+            raise Impossible(f"there is no compartment {number}")
+        self._controller.button_pressed(number)
+        self._link.has_news()
+
+    def _door_moved(self, number: int, reading: Reading) -> None:
+        self._controller.door_moved(number, reading)
+        self._link.has_news()
+        asyncio.get_running_loop().create_task(self._announce())
+
+    async def _announce(self) -> None:
+        async with self._moved:
+            self._moved.notify_all()
+
+
+class Fleet:
+    """All simulated lockers of a process, by name."""
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        directory: Path,
+        opening_time_s: float,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._directory = directory
+        self._opening_time_s = opening_time_s
+        self._lockers: dict[str, SimulatedLocker] = {}
+        self._runs: dict[str, asyncio.Task[None]] = {}
+        self._http = httpx.AsyncClient(
+            base_url=f"{base_url.rstrip('/')}/api/v1/link/",
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=4.0),
+            trust_env=False,
+            transport=transport,
+        )
+
+    @property
+    def lockers(self) -> Mapping[str, SimulatedLocker]:
+        """Return the lockers by name."""
+        return self._lockers
+
+    async def add(self, name: str, token: str) -> SimulatedLocker:
+        """Bring a locker into service and connect it; one that runs already is returned as it is."""
+        if name in self._lockers:
+            return self._lockers[name]
+        directory = self._directory / name
+        directory.mkdir(parents=True, exist_ok=True)
+        who, numbers = await self._identity(directory, token)
+        locker = self._build(directory, who, numbers)
+        self._lockers[name] = locker
+        run = self._runs[name] = asyncio.create_task(locker.run(), name=f"locker {name}")
+        run.add_done_callback(self._ended)
+        await locker.until_connected()
+        return locker
+
+    def remove(self, name: str) -> None:
+        """Take a locker out of service; it falls silent."""
+        del self._lockers[name]
+        self._runs.pop(name).cancel()
+
+    async def close(self) -> None:
+        """Stop all lockers."""
+        for run in self._runs.values():
+            run.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*self._runs.values(), return_exceptions=True)
+        await self._http.aclose()
+
+    async def _identity(self, directory: Path, token: str) -> tuple[Identity, list[int]]:
+        kept = identity.known(directory)
+        if kept is not None:
+            return kept
+        key = identity.make_key(directory)
+        while True:
+            try:
+                who, numbers = await identity.enrol(self._http, token=token, key=key, at=_wall_clock())
+            except Unreachable as error:
+                logger.info("%s: not yet in service: %s", directory.name, error)
+                await asyncio.sleep(ENROL_AGAIN_AFTER_S)
+            else:
+                identity.keep(directory, who, numbers)
+                return who, numbers
+
+    def _build(self, directory: Path, who: Identity, numbers: list[int]) -> SimulatedLocker:
+        loop = asyncio.get_running_loop()
+
+        def spring(open_door: Callable[[], None]) -> None:
+            loop.call_later(SPRING_S, open_door)
+
+        cabinet = Cabinet(numbers, spring=spring, file=directory / "cabinet.json")
+        controller = Controller(
+            identity=who,
+            journal=Journal(FileLog(directory / "journal.jsonl")),
+            hardware=cabinet,
+            monotonic=time.monotonic,
+            wall_clock=_wall_clock,
+            opening_time_s=self._opening_time_s,
+        )
+        return SimulatedLocker(cabinet, controller, Link(controller, self._http))
+
+    def _ended(self, run: asyncio.Task[None]) -> None:
+        if not run.cancelled() and (error := run.exception()):
+            logger.error("%s stopped", run.get_name(), exc_info=error)
+
+
+def _wall_clock() -> datetime:
+    return datetime.now(tz=UTC)

@@ -1,0 +1,123 @@
+"""What may go wrong with lockers; every error has a stable code."""
+
+from common.exceptions import DomainError
+
+
+class LockerError(DomainError):
+    """Base of what this app refuses."""
+
+
+class NoCompartmentAvailable(LockerError):
+    """No compartment of the locker is free and fits."""
+
+    code = "no-compartment-available"
+    message = "Locker {locker} has no free {temperature} compartment of size {size} or larger."
+
+
+class LockerOffline(LockerError):
+    """The locker cannot be reached, so an unlock could come late."""
+
+    code = "locker-offline"
+    message = "Locker {locker} cannot be reached: use your code at the keypad."
+
+
+class CommandPending(LockerError):
+    """The door is being opened at this moment."""
+
+    code = "command-pending"
+    message = "Compartment {number} is being opened already."
+
+
+class DoorNotOpened(LockerError):
+    """A deposit was reported, but no door was ever opened for it."""
+
+    code = "door-not-opened"
+    message = "No compartment has been opened for this deposit."
+
+
+class NotDeposited(LockerError):
+    """There is nothing to collect, or not yet."""
+
+    code = "not-deposited"
+    message = "Nothing lies ready to be collected: the goods are {state}."
+
+
+class HoldEnded(LockerError):
+    """The holding time is over."""
+
+    code = "hold-ended"
+    message = "The goods were not collected in time."
+
+
+class CompartmentUnavailable(LockerError):
+    """The compartment waits for someone to look at it."""
+
+    code = "compartment-unavailable"
+    message = "Compartment {number} is out of order at present; please ask for help."
+
+
+class ReopenLimitReached(LockerError):
+    """The compartment was opened again too often."""
+
+    code = "reopen-limit-reached"
+    message = "This compartment cannot be opened again; please ask for help."
+
+
+class CodeNotRevealable(LockerError):
+    """A code that is no longer valid is not shown again."""
+
+    code = "code-not-revealable"
+    message = "This code is {state} and is not shown again."
+
+
+class NoCodeLeft(LockerError):
+    """No code far enough from all others was found."""
+
+    code = "no-code-left"
+    message = "No further locker code can be issued in {namespace} at present."
+
+
+class UnknownCompartment(LockerError):
+    """The locker has no such compartment."""
+
+    code = "unknown-compartment"
+    message = "Locker {locker} has no compartment {number}."
+
+
+class LinkError(LockerError):
+    """A device said something that is not accepted; nothing was written."""
+
+
+class MalformedMessage(LinkError):
+    """The message does not have the form of the contract."""
+
+    code = "malformed-message"
+    message = "The message does not keep to the contract: {reason}."
+
+
+class BadSignature(LinkError):
+    """The message was not signed by the device it names."""
+
+    code = "bad-signature"
+    message = "The signature does not belong to the message."
+
+
+class UnknownDevice(LinkError):
+    """No device in service has this identity."""
+
+    code = "unknown-device"
+    message = "No device in service has this identity."
+
+
+class StaleEpoch(LinkError):
+    """The message belongs to an earlier connection."""
+
+    code = "stale-epoch"
+    message = "The link has begun anew since; say hello first."
+
+
+class BadProvisioningToken(LinkError):
+    """The token is unknown, used or too old."""
+
+    code = "bad-provisioning-token"
+    message = "The provisioning token is unknown, used or too old."

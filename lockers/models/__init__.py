@@ -1,0 +1,21 @@
+"""Rows of the lockers app, by aggregate."""
+
+from lockers.models.cabinets import Compartment, Locker
+from lockers.models.codes import CodeMask, CodeThrottle, LockerCode
+from lockers.models.commands import OpenCommand
+from lockers.models.devices import Device, DeviceBoot, DeviceEvent, ProvisioningToken
+from lockers.models.reservations import Reservation
+
+__all__ = [
+    "CodeMask",
+    "CodeThrottle",
+    "Compartment",
+    "Device",
+    "DeviceBoot",
+    "DeviceEvent",
+    "Locker",
+    "LockerCode",
+    "OpenCommand",
+    "ProvisioningToken",
+    "Reservation",
+]

@@ -1,0 +1,117 @@
+"""Devices, their boots, what they report, and the tokens that bring them into service."""
+
+import uuid
+from datetime import datetime
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from common.states import Stateful
+from lockers.models.cabinets import Locker
+from lockers.states import LINK_TRANSITIONS, OFFLINE_AFTER, LinkState
+
+
+class DeviceQuerySet(models.QuerySet["Device"]):
+    """Devices by how they stand."""
+
+    def in_service(self) -> "DeviceQuerySet":
+        """Devices that were not retired."""
+        return self.exclude(state=LinkState.RETIRED)
+
+    def silent(self, *, at: datetime) -> "DeviceQuerySet":
+        """Devices that count as online, but have missed three heartbeats at a real moment."""
+        return self.filter(state=LinkState.ONLINE, last_seen_at__lt=at - OFFLINE_AFTER)
+
+
+class Device(Stateful):
+    """What drives a locker: one identity per provisioning, never used again. All moments are real time."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    locker = models.ForeignKey(Locker, on_delete=models.CASCADE, related_name="devices")
+    public_key = models.CharField(max_length=44, unique=True, help_text="Ed25519, base64.")
+    state = models.CharField(max_length=8, choices=LinkState.choices, default=LinkState.UNKNOWN)
+    link_epoch = models.CharField(max_length=64, blank=True, help_text="Nonce of the present connection.")
+    num_hellos = models.PositiveBigIntegerField(
+        default=0, help_text="The device's own count; a lower one is a replay."
+    )
+    last_seen_at = models.DateTimeField(null=True)
+    provisioned_at = models.DateTimeField()
+    retired_at = models.DateTimeField(null=True)
+
+    objects = DeviceQuerySet.as_manager()
+
+    TRANSITIONS = LINK_TRANSITIONS
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["locker"],
+                condition=~Q(state=LinkState.RETIRED.value),
+                name="one_device_in_service_per_locker",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"device {self.pk} ({self.state})"
+
+    def is_reachable(self, *, at: datetime) -> bool:
+        """Tell whether the device spoke within three heartbeats before a real moment."""
+        if self.state != LinkState.ONLINE or self.last_seen_at is None:
+            return False
+        return self.last_seen_at >= at - OFFLINE_AFTER
+
+
+class DeviceBoot(models.Model):
+    """One life of a device between two starts; ``boot_id`` sorts by age."""
+
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="boots")
+    boot_id = models.CharField(max_length=64)
+    accepted_seq = models.PositiveBigIntegerField(default=0, help_text="Nothing up to here is missing.")
+    applied_seq = models.PositiveBigIntegerField(default=0, help_text="Everything up to here took effect.")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["device", "boot_id"], name="one_row_per_boot"),
+        ]
+
+    def __str__(self) -> str:
+        return f"boot {self.boot_id} of {self.device_id}"
+
+
+class DeviceEvent(models.Model):
+    """The inbox: what a device reported, each message once."""
+
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="events")
+    boot_id = models.CharField(max_length=64)
+    seq = models.PositiveBigIntegerField()
+    message_id = models.UUIDField()
+    transaction_id = models.UUIDField(null=True)
+    kind = models.CharField(max_length=40)
+    data = models.JSONField(default=dict)
+    reported_at = models.DateTimeField(help_text="The device's own clock; information only.")
+    received_at = models.DateTimeField()
+    applied_at = models.DateTimeField(null=True)
+    problem = models.CharField(
+        max_length=200, blank=True, help_text="Why it could not take its usual effect."
+    )
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["device", "boot_id", "seq"], name="each_device_event_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.boot_id}:{self.seq}"
+
+
+class ProvisioningToken(models.Model):
+    """A one-time right to bring a device into service; only its digest is kept. Moments are real time."""
+
+    locker = models.ForeignKey(Locker, on_delete=models.CASCADE, related_name="tokens")
+    digest = models.CharField(max_length=64, unique=True)
+    expires_at = models.DateTimeField()
+    used_by = models.OneToOneField(Device, on_delete=models.CASCADE, null=True, related_name="token")
+
+    def __str__(self) -> str:
+        return f"token for {self.locker_id}"

@@ -1,0 +1,1 @@
+"""Every write of the lockers app, one module per aggregate."""

@@ -1,0 +1,111 @@
+"""Lockers and compartments: bringing them up, and what people find out about them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from common import events
+from common.exceptions import InvalidTransition
+from lockers import signals
+from lockers.models import CodeThrottle, Compartment, Locker, Reservation
+from lockers.sizes import Height, Size, Temperature
+from lockers.states import CompartmentState, ReservationState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompartmentSpec:
+    """A compartment as it is built into a cabinet."""
+
+    number: int
+    size: Size
+    temperature: Temperature
+    height: Height
+
+
+@transaction.atomic
+def install(*, slug: str, name: str, namespace: str, compartments: Iterable[CompartmentSpec]) -> Locker:
+    """Set up a locker with its compartments, all free, in the region that its codes are told apart in."""
+    locker = Locker.objects.create(slug=slug, name=name, namespace=namespace)
+    CodeThrottle.objects.create(locker=locker)
+    Compartment.objects.bulk_create(
+        Compartment(
+            locker=locker,
+            number=spec.number,
+            size=spec.size,
+            temperature=spec.temperature,
+            height=spec.height,
+        )
+        for spec in compartments
+    )
+    return locker
+
+
+def lock(locker_id: UUID) -> Locker:
+    """
+    Lock a locker's row for the rest of the transaction: whoever binds, opens or reports waits in line.
+
+    Locks are taken in the order locker, then device or throttle. ``no_key`` lets rows that merely refer to a
+    locked one be written meanwhile.
+    """
+    return Locker.objects.select_for_update(no_key=True).get(pk=locker_id)
+
+
+def demand_check(
+    compartment: Compartment,
+    *,
+    reason: str,
+    at: datetime,
+    to: CompartmentState = CompartmentState.NEEDS_CHECK,
+) -> None:
+    """
+    Take a compartment out of use until someone has looked into it.
+
+    A claim that is merely bound to the door becomes a claim to the class again; goods stay linked. The
+    locker is locked by the caller.
+    """
+    if not compartment.advance(to):
+        return
+    Reservation.objects.filter(compartment=compartment, state=ReservationState.RESERVED).update(
+        compartment=None
+    )
+    holder = Reservation.objects.holding().filter(compartment=compartment).first()
+    events.record(
+        "compartment_needs_check",
+        scope=compartment.locker.namespace,
+        at=at,
+        locker=compartment.locker.slug,
+        compartment=compartment.number,
+        reason=reason,
+    )
+    signals.compartment_needs_check.send(
+        sender=Compartment, compartment=compartment, reservation=holder, reason=reason, at=at
+    )
+
+
+@transaction.atomic
+def settle_check(compartment: Compartment, *, is_empty: bool) -> None:
+    """
+    Bring a compartment back into use after someone looked into it.
+
+    Raises
+    ------
+    InvalidTransition
+        If it was in use, or what was found is not what the reservations say.
+    """
+    lock(compartment.locker_id)
+    compartment.refresh_from_db()
+    if compartment.state not in {CompartmentState.NEEDS_CHECK, CompartmentState.OUT_OF_SERVICE}:
+        raise InvalidTransition(thing="compartment", present=compartment.state, wanted="checked")
+    holds_goods = Reservation.objects.holding().filter(compartment=compartment).exists()
+    if holds_goods == is_empty:
+        raise InvalidTransition(
+            thing="compartment",
+            present="occupied" if holds_goods else "unclaimed",
+            wanted=CompartmentState.FREE if is_empty else CompartmentState.OCCUPIED,
+        )
+    compartment.advance(
+        CompartmentState.FREE if is_empty else CompartmentState.OCCUPIED, num_jams=0, verify_empty=False
+    )

@@ -1,0 +1,119 @@
+"""Devices: brought into service, heard of, missed, retired. All moments are real time, but ``at``."""
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from common import events
+from lockers.exceptions import BadProvisioningToken, StaleEpoch
+from lockers.models import Device, Locker, OpenCommand, ProvisioningToken
+from lockers.services import cabinets
+from lockers.states import CommandState, LinkState
+
+TOKEN_LIFE = timedelta(hours=24)
+#: Being heard of again so soon is not written down.
+SEEN_RESOLUTION = timedelta(seconds=3)
+
+
+def issue_token(locker: Locker, *, real_at: datetime) -> str:
+    """Return a one-time token that brings one device into service for a locker."""
+    token = secrets.token_urlsafe(32)
+    ProvisioningToken.objects.create(locker=locker, digest=_digest(token), expires_at=real_at + TOKEN_LIFE)
+    return token
+
+
+@transaction.atomic
+def provision(*, token: str, public_key: str, at: datetime, real_at: datetime) -> Device:
+    """
+    Bring a device into service in place of the locker's present one.
+
+    The same token with the same key finds the same device, for the answer may have been lost.
+
+    Raises
+    ------
+    BadProvisioningToken
+        If the token is unknown, too old, or was used with another key.
+    """
+    right = (
+        ProvisioningToken.objects.select_for_update(of=("self",))
+        .select_related("used_by", "locker")
+        .filter(digest=_digest(token), expires_at__gt=real_at)
+        .first()
+    )
+    if right is None:
+        raise BadProvisioningToken
+    if right.used_by is not None:
+        if right.used_by.public_key != public_key or right.used_by.state == LinkState.RETIRED:
+            raise BadProvisioningToken
+        return right.used_by
+    if Device.objects.filter(public_key=public_key).exists():
+        raise BadProvisioningToken
+    cabinets.lock(right.locker_id)
+    for present in Device.objects.in_service().filter(locker=right.locker):
+        retire(present, real_at=real_at)
+    device = Device.objects.create(locker=right.locker, public_key=public_key, provisioned_at=real_at)
+    right.used_by = device
+    right.save(update_fields=["used_by"])
+    events.record(
+        "device_provisioned",
+        scope=right.locker.namespace,
+        at=at,
+        locker=right.locker.slug,
+        device=str(device.pk),
+    )
+    return device
+
+
+@transaction.atomic
+def retire(device: Device, *, real_at: datetime) -> None:
+    """Take a device out of service for good; its key is never accepted again."""
+    device.advance(LinkState.RETIRED, retired_at=real_at, link_epoch="")
+    _refuse_unsent(device)
+
+
+@transaction.atomic
+def greet(device: Device, *, link_epoch: str, num_hellos: int, real_at: datetime) -> None:
+    """
+    Begin a connection: commands of an earlier one are executed no more.
+
+    Raises
+    ------
+    StaleEpoch
+        If the greeting is older than one that was heard before.
+    """
+    greeted = (
+        Device.objects.in_service()
+        .filter(pk=device.pk, num_hellos__lt=num_hellos)
+        .update(link_epoch=link_epoch, num_hellos=num_hellos, state=LinkState.ONLINE, last_seen_at=real_at)
+    )
+    device.refresh_from_db()
+    if not greeted and device.link_epoch != link_epoch:
+        raise StaleEpoch
+    _refuse_unsent(device)
+
+
+def hear(device: Device, *, real_at: datetime) -> None:
+    """Note that a device spoke in its present connection."""
+    known = device.last_seen_at
+    if device.state == LinkState.ONLINE and known is not None and real_at - known < SEEN_RESOLUTION:
+        return
+    Device.objects.in_service().filter(pk=device.pk).update(state=LinkState.ONLINE, last_seen_at=real_at)
+
+
+def sweep(*, at: datetime, real_at: datetime) -> None:
+    """Call devices offline that have missed three heartbeats."""
+    for device in Device.objects.silent(at=real_at).select_related("locker"):
+        if Device.objects.silent(at=real_at).filter(pk=device.pk).update(state=LinkState.OFFLINE):
+            events.record("locker_offline", scope=device.locker.namespace, at=at, locker=device.locker.slug)
+
+
+def _refuse_unsent(device: Device) -> None:
+    OpenCommand.objects.filter(device=device, state=CommandState.CREATED).exclude(
+        link_epoch=device.link_epoch
+    ).update(state=CommandState.REFUSED, reason="stale-epoch")
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,137 @@
+"""The inbox: every report of a device is kept once, and takes effect in the order in which it was made."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from common import intents
+from common.exceptions import DomainError
+from lockers.link import Report
+from lockers.models import Device, DeviceBoot, DeviceEvent
+from lockers.services import cabinets, devices, reports
+
+#: Intent that asks for new reports of a device to take effect.
+APPLY = "lockers.apply_events"
+
+
+@transaction.atomic
+def receive(device: Device, batch: Sequence[Report], *, real_at: datetime) -> Mapping[str, int]:
+    """
+    Keep a batch of reports, and ask for them to take effect; what was received before changes nothing.
+
+    Returns, for each boot in the batch, the number up to which nothing is missing: the device may forget
+    those.
+    """
+    device = Device.objects.select_for_update(no_key=True).get(pk=device.pk)
+    boots = _boots(device, batch)
+    known = set(
+        DeviceEvent.objects.filter(
+            device=device, boot_id__in=boots, seq__in=[report.seq for report in batch]
+        ).values_list("boot_id", "seq")
+    )
+    fresh = {(report.boot_id, report.seq): report for report in batch}
+    fresh = {place: report for place, report in fresh.items() if place not in known}
+    DeviceEvent.objects.bulk_create(_row(device, report, real_at=real_at) for report in fresh.values())
+    if fresh:
+        newest = max(fresh)
+        intents.ask(APPLY, key=f"{device.pk}:{newest[0]}:{newest[1]}", device_id=str(device.pk))
+        if any(report.link_epoch == device.link_epoch for report in fresh.values()):
+            devices.hear(device, real_at=real_at)
+    for boot in boots.values():
+        _note_accepted(boot)
+    return {boot.boot_id: boot.accepted_seq for boot in boots.values()}
+
+
+@transaction.atomic
+def apply(device_id: UUID, *, at: datetime) -> int:
+    """
+    Let a device's reports take effect, in sequence, up to the first that is missing; return how many did.
+
+    ``at`` is business time.
+    """
+    cabinets.lock(Device.objects.values_list("locker_id", flat=True).get(pk=device_id))
+    in_line = Device.objects.select_for_update(of=("self",), no_key=True)
+    device = in_line.select_related("locker").get(pk=device_id)
+    scene = reports.Scene(device, at=at)
+    applied = 0
+    previous: DeviceBoot | None = None
+    for boot in device.boots.order_by("boot_id"):
+        waiting = list(_waiting(device, boot))
+        if waiting and boot.applied_seq == 0 and not _follows(waiting[0], previous):
+            break
+        for event in waiting:
+            _apply_one(scene, event)
+            applied += 1
+        if waiting:
+            DeviceEvent.objects.filter(pk__in=[event.pk for event in waiting]).update(applied_at=at)
+            boot.applied_seq = waiting[-1].seq
+            boot.save(update_fields=["applied_seq"])
+        previous = boot
+    return applied
+
+
+def _boots(device: Device, batch: Iterable[Report]) -> dict[str, DeviceBoot]:
+    wanted = {report.boot_id for report in batch}
+    boots = {boot.boot_id: boot for boot in device.boots.filter(boot_id__in=wanted)}
+    for boot_id in wanted - set(boots):
+        boots[boot_id] = DeviceBoot.objects.create(device=device, boot_id=boot_id)
+    return boots
+
+
+def _row(device: Device, report: Report, *, real_at: datetime) -> DeviceEvent:
+    return DeviceEvent(
+        device=device,
+        boot_id=report.boot_id,
+        seq=report.seq,
+        message_id=report.message_id,
+        transaction_id=report.transaction_id,
+        kind=report.kind,
+        data=report.data,
+        reported_at=report.reported_at,
+        received_at=real_at,
+    )
+
+
+def _note_accepted(boot: DeviceBoot) -> None:
+    seqs = (
+        DeviceEvent.objects.filter(device_id=boot.device_id, boot_id=boot.boot_id, seq__gt=boot.accepted_seq)
+        .order_by("seq")
+        .values_list("seq", flat=True)
+    )
+    accepted = boot.accepted_seq
+    for seq in seqs:
+        if seq != accepted + 1:
+            break
+        accepted = seq
+    if accepted != boot.accepted_seq:
+        boot.accepted_seq = accepted
+        boot.save(update_fields=["accepted_seq"])
+
+
+def _waiting(device: Device, boot: DeviceBoot) -> Iterable[DeviceEvent]:
+    return DeviceEvent.objects.filter(
+        device=device, boot_id=boot.boot_id, seq__gt=boot.applied_seq, seq__lte=boot.accepted_seq
+    ).order_by("seq")
+
+
+def _follows(first: DeviceEvent, previous: DeviceBoot | None) -> bool:
+    """Tell whether all of the boot before has taken effect, as far as the device remembers one."""
+    before = first.data.get("previous_boot_id") if first.kind == "booted" else None
+    if before is None:
+        return True
+    if previous is None or previous.boot_id != before:
+        return bool(first.data["previous_seq"] == 0)
+    return previous.applied_seq >= int(first.data["previous_seq"])
+
+
+def _apply_one(scene: reports.Scene, event: DeviceEvent) -> None:
+    """Let one report take effect; one that our rules cannot place is kept with the reason and passed by."""
+    try:
+        with transaction.atomic():
+            scene.take(event)
+    except DomainError as error:
+        scene.forget()
+        event.problem = str(error)[:200]
+        event.save(update_fields=["problem"])

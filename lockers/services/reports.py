@@ -1,0 +1,328 @@
+"""What a device reports, and what follows: facts of doors first, then what they mean for what is intended."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from uuid import UUID
+
+from common import events
+from lockers import signals
+from lockers.exceptions import UnknownCompartment
+from lockers.models import Compartment, Device, DeviceEvent, OpenCommand, Reservation
+from lockers.services import cabinets, reservations
+from lockers.states import (
+    COMMAND_TRANSITIONS,
+    HOLDING,
+    LIVE,
+    MAX_JAMS,
+    CodeState,
+    CommandState,
+    CompartmentState,
+    DoorState,
+    Purpose,
+    ReservationState,
+)
+
+#: Error codes of a device that leave open whether the door was pulsed; with all others it was not.
+_IN_DOUBT: Mapping[str, CommandState] = {
+    "INTERRUPTED": CommandState.UNKNOWN,
+    "HARDWARE_FAILED": CommandState.FAILED,
+}
+_IN_PROGRESS = frozenset({ReservationState.DEPOSITING, ReservationState.COLLECTING})
+
+
+class Scene:
+    """
+    One locker while its device's reports take effect, in their order; device and locker are locked.
+
+    Rows are read once and kept, for nobody else may change them meanwhile. ``at`` is business time.
+    """
+
+    def __init__(self, device: Device, *, at: datetime) -> None:
+        self._device = device
+        self._at = at
+        self._compartments: dict[int, Compartment] = {}
+        self._reservations: dict[UUID, Reservation] = {}
+        self._commands: dict[UUID, OpenCommand] = {}
+        self._effects: Mapping[str, Callable[[DeviceEvent], None]] = {
+            "booted": lambda event: None,
+            "heartbeat": lambda event: None,
+            "compartments": self._snapshot,
+            "response": self._responded,
+            "compartment_open_detected": self._open_detected,
+            "compartment_open_failed": self._open_failed,
+            "compartment_uncommanded_open": self._uncommanded,
+            "compartment_closed": self._closed,
+            "compartment_left_open": self._left_open,
+            "collection_done": self._done,
+        }
+
+    def take(self, event: DeviceEvent) -> None:
+        """Let one report take effect."""
+        self._effects[event.kind](event)
+
+    def forget(self) -> None:
+        """Read everything anew: a report took no effect after all."""
+        self._compartments.clear()
+        self._reservations.clear()
+        self._commands.clear()
+
+    # What each report says.
+
+    def _responded(self, event: DeviceEvent) -> None:
+        command = self._command(event)
+        if command is None:
+            return
+        if event.data["result"] == "success":
+            self._pulsed(command)
+            return
+        error = str(event.data["error_code"])
+        to = _IN_DOUBT.get(error, CommandState.REFUSED)
+        if _may_become(command, to):
+            command.advance(to, reason=error.lower().replace("_", "-"))
+
+    def _open_detected(self, event: DeviceEvent) -> None:
+        command = self._command(event)
+        if command is not None:
+            self._opened(command, CommandState(event.data["outcome"]), event.data["detection_ms"])
+
+    def _open_failed(self, event: DeviceEvent) -> None:
+        command = self._command(event)
+        is_jam = event.data["error_code"] == "DOOR_JAMMED"
+        to = CommandState.JAMMED if is_jam else CommandState.UNVERIFIED
+        if command is None or not _may_become(command, to):
+            return
+        self._pulsed(command)
+        command.advance(to)
+        compartment = self._compartment_by_id(command.compartment_id)
+        _write(compartment, door=DoorState.JAMMED if is_jam else DoorState.UNKNOWN)
+        if is_jam:
+            self._jammed(command, compartment)
+
+    def _closed(self, event: DeviceEvent) -> None:
+        self._door_closed(self._compartment(event.data["compartment_number"]))
+
+    def _left_open(self, event: DeviceEvent) -> None:
+        compartment = self._compartment(event.data["compartment_number"])
+        _write(compartment, door=DoorState.LEFT_OPEN)
+        self._record("door_left_open", compartment)
+
+    def _uncommanded(self, event: DeviceEvent) -> None:
+        """Note a door that opened by itself; a free compartment may now hold what nobody knows of."""
+        compartment = self._compartment(event.data["compartment_number"])
+        is_free = compartment.state == CompartmentState.FREE
+        _write(compartment, door=DoorState.OPEN, verify_empty=is_free or compartment.verify_empty)
+        self._record("door_opened_uncommanded", compartment)
+
+    def _snapshot(self, event: DeviceEvent) -> None:
+        """Take the doors as they are; what moved unreported is settled as if it had been reported."""
+        for row in event.data["compartments"]:
+            compartment = self._compartment(row["compartment_number"])
+            door = DoorState(row["door_state"])
+            if door == DoorState.OPEN and compartment.door not in {DoorState.OPEN, DoorState.LEFT_OPEN}:
+                self._found_open(compartment)
+            elif door == DoorState.CLOSED and compartment.door not in {DoorState.CLOSED, DoorState.JAMMED}:
+                self._door_closed(compartment)
+            elif door == DoorState.UNKNOWN and compartment.door != DoorState.UNKNOWN:
+                _write(compartment, door=DoorState.UNKNOWN)
+
+    def _done(self, event: DeviceEvent) -> None:
+        holder = self._holder(self._compartment(event.data["compartment_number"]))
+        if holder is not None and holder.state == ReservationState.COLLECTING:
+            reservations.note_done(holder, at=self._at)
+            self.forget()
+
+    # What follows.
+
+    def _found_open(self, compartment: Compartment) -> None:
+        """Ascribe an open door to the last command whose outcome is not known; it is amended."""
+        in_question = compartment.commands.filter(state__in=LIVE | {CommandState.UNKNOWN})
+        command = in_question.order_by("-created_at").first()
+        if command is None:
+            _write(compartment, door=DoorState.OPEN)
+        else:
+            self._opened(command, CommandState.OPENED, None)
+
+    def _pulsed(self, command: OpenCommand) -> None:
+        """Note that the lock was driven: the deposit or collection that it was for has begun."""
+        if not _may_become(command, CommandState.PULSED):
+            return
+        compartment = self._compartment_by_id(command.compartment_id)
+        if not compartment.commands.live().exclude(pk=command.pk).exists():
+            command.advance(CommandState.PULSED)
+        if compartment.door in {DoorState.CLOSED, DoorState.UNKNOWN, DoorState.JAMMED}:
+            _write(compartment, door=DoorState.UNLOCKING)
+        reservation = self._reservation(command)
+        if reservation is None:
+            return
+        if reservation.compartment_id != compartment.pk:
+            self._opened_too_late(compartment)
+        elif command.purpose == Purpose.DEPOSIT:
+            self._begin_deposit(reservation, compartment)
+        else:
+            self._begin_collection(reservation, compartment)
+
+    def _begin_deposit(self, reservation: Reservation, compartment: Compartment) -> None:
+        if reservation.state == ReservationState.RESERVED:
+            reservation.advance(ReservationState.DEPOSITING, opened_at=None, closed_at=None)
+            if compartment.state == CompartmentState.RESERVED:
+                compartment.advance(CompartmentState.DEPOSITING)
+        elif reservation.state == ReservationState.DEPOSITING:
+            _write(reservation, closed_at=None)
+        elif reservation.state not in {ReservationState.DEPOSITED, ReservationState.COLLECTING}:
+            self._opened_too_late(compartment)
+
+    def _begin_collection(self, reservation: Reservation, compartment: Compartment) -> None:
+        if reservation.state == ReservationState.COLLECTING:
+            _write(reservation, num_openings=reservation.num_openings + 1, closed_at=None, confirmed_at=None)
+        elif reservation.state in {ReservationState.DEPOSITED, ReservationState.OVERDUE}:
+            reservation.advance(
+                ReservationState.COLLECTING,
+                collecting_since=self._at,
+                num_openings=1,
+                opened_at=None,
+                closed_at=None,
+                confirmed_at=None,
+            )
+            if compartment.state == CompartmentState.OCCUPIED:
+                compartment.advance(CompartmentState.COLLECTING)
+            if reservation.code is not None and reservation.code.state == CodeState.ACTIVE:
+                reservation.code.advance(CodeState.IN_USE)
+        else:
+            self._opened_too_late(compartment)
+
+    def _opened(self, command: OpenCommand, outcome: CommandState, detection_ms: int | None) -> None:
+        if not _may_become(command, outcome):
+            return
+        self._pulsed(command)
+        command.advance(outcome, detection_ms=detection_ms)
+        compartment = self._compartment_by_id(command.compartment_id)
+        _write(compartment, door=DoorState.OPEN, num_jams=0)
+        holder = self._holder(compartment)
+        if holder is not None and holder.state in _IN_PROGRESS:
+            _write(holder, opened_at=self._at, closed_at=None)
+
+    def _door_closed(self, compartment: Compartment) -> None:
+        _write(compartment, door=DoorState.CLOSED)
+        holder = self._holder(compartment)
+        if holder is not None and holder.state in _IN_PROGRESS:
+            self._note_closed(holder)
+
+    def _note_closed(self, reservation: Reservation) -> None:
+        """Count a closed door, if it was open before, towards the end of a deposit or collection."""
+        if reservation.opened_at is not None:
+            _write(reservation, closed_at=self._at)
+            reservations.complete_deposit(reservation, at=self._at)
+            reservations.complete_collection(reservation, at=self._at)
+            self.forget()
+
+    def _jammed(self, command: OpenCommand, compartment: Compartment) -> None:
+        """
+        Settle a door that did not move.
+
+        A deposit that put nothing in yet gets another door; goods inside stay linked and the code good.
+        """
+        _write(compartment, num_jams=compartment.num_jams + 1)
+        reservation = self._reservation(command)
+        is_broken = compartment.num_jams >= MAX_JAMS
+        if reservation is not None and reservation.state == ReservationState.DEPOSITING:
+            if reservation.opened_at is None:
+                reservations.unbind(reservation)
+            self._take_out_of_use(compartment, is_broken=is_broken)
+            self._note_closed(reservation)
+        elif reservation is not None and reservation.state == ReservationState.COLLECTING:
+            if reservation.opened_at is None:
+                reservations.back_to_deposited(reservation)
+            self._note_closed(reservation)
+        compartment.refresh_from_db()
+        if is_broken and compartment.state != CompartmentState.OUT_OF_SERVICE:
+            self._take_out_of_use(compartment, is_broken=True)
+        self._record("door_jammed", compartment)
+        signals.door_jammed.send(
+            sender=Compartment,
+            compartment=compartment,
+            reservation=reservation,
+            command=command,
+            purpose=command.purpose,
+            at=self._at,
+        )
+        self.forget()
+
+    def _take_out_of_use(self, compartment: Compartment, *, is_broken: bool) -> None:
+        to = CompartmentState.OUT_OF_SERVICE if is_broken else CompartmentState.NEEDS_CHECK
+        cabinets.demand_check(compartment, reason="door_jammed", at=self._at, to=to)
+
+    def _opened_too_late(self, compartment: Compartment) -> None:
+        """Have a compartment checked whose door opened for someone who no longer had a claim to it."""
+        if compartment.state in {CompartmentState.FREE, CompartmentState.RESERVED}:
+            cabinets.demand_check(compartment, reason="opened_after_claim_ended", at=self._at)
+            self.forget()
+
+    # Rows, each read once.
+
+    def _command(self, event: DeviceEvent) -> OpenCommand | None:
+        wanted = event.transaction_id
+        if wanted is None:
+            return None
+        if wanted not in self._commands:
+            command = OpenCommand.objects.filter(pk=wanted, device=self._device).first()
+            if command is None:
+                return None
+            self._commands[wanted] = command
+        return self._commands[wanted]
+
+    def _compartment(self, number: int) -> Compartment:
+        for known in self._compartments.values():
+            if known.number == number:
+                return known
+        found = Compartment.objects.filter(locker=self._device.locker, number=number).first()
+        if found is None:
+            raise UnknownCompartment(locker=self._device.locker.name, number=number)
+        return self._keep(found)
+
+    def _compartment_by_id(self, compartment_id: int) -> Compartment:
+        known = self._compartments.get(compartment_id)
+        return known or self._keep(Compartment.objects.get(pk=compartment_id))
+
+    def _keep(self, compartment: Compartment) -> Compartment:
+        compartment.locker = self._device.locker
+        self._compartments[compartment.pk] = compartment
+        return compartment
+
+    def _reservation(self, command: OpenCommand) -> Reservation | None:
+        if command.reservation_id is None:
+            return None
+        if command.reservation_id not in self._reservations:
+            found = Reservation.objects.select_related("code").get(pk=command.reservation_id)
+            self._attend(found)
+        return self._reservations[command.reservation_id]
+
+    def _holder(self, compartment: Compartment) -> Reservation | None:
+        for known in self._reservations.values():
+            if known.compartment_id == compartment.pk and known.state in HOLDING:
+                return known
+        found = Reservation.objects.holding().select_related("code").filter(compartment=compartment).first()
+        return found and self._attend(found)
+
+    def _attend(self, reservation: Reservation) -> Reservation:
+        if reservation.compartment_id is not None:
+            reservation.compartment = self._compartment_by_id(reservation.compartment_id)
+        self._reservations[reservation.pk] = reservation
+        return reservation
+
+    def _record(self, kind: str, compartment: Compartment) -> None:
+        locker = self._device.locker
+        events.record(
+            kind, scope=locker.namespace, at=self._at, locker=locker.slug, compartment=compartment.number
+        )
+
+
+def _may_become(command: OpenCommand, to: CommandState) -> bool:
+    """Tell whether an answer adds to what is known; of two that disagree the stronger one stands."""
+    return to in COMMAND_TRANSITIONS[CommandState(command.state)]
+
+
+def _write(row: Compartment | Reservation, **changes: object) -> None:
+    """Write facts that no table of states governs."""
+    for name, value in changes.items():
+        setattr(row, name, value)
+    row.save(update_fields=list(changes))

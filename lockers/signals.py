@@ -1,0 +1,23 @@
+"""
+What this app announces.
+
+Each is sent inside the transaction of the fact, with ``at`` (business time). Reservation signals carry
+``reservation``; compartment signals carry ``compartment`` and ``reservation`` (which may be ``None``).
+"""
+
+from django.dispatch import Signal
+
+#: The goods lie behind a closed door and the courier said so. ``reservation``, ``at``
+reservation_deposited = Signal()
+#: The goods were taken out, the compartment is free. ``reservation``, ``at``
+reservation_collected = Signal()
+#: The holding time ended; the goods still lie there. ``reservation``, ``at``
+reservation_overdue = Signal()
+#: The claim ended without a deposit. ``reservation``, ``at``
+reservation_expired = Signal()
+#: A door did not move. ``compartment``, ``reservation``, ``command`` (or ``None``), ``purpose``, ``at``
+door_jammed = Signal()
+#: Someone has to look into the compartment. ``compartment``, ``reservation``, ``reason``, ``at``
+compartment_needs_check = Signal()
+#: A code was refused at a keypad. ``locker``, ``outcome`` (a stable code), ``at``
+code_refused = Signal()

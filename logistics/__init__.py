@@ -1,0 +1,1 @@
+"""Regions, shops, orders, pools, plans, runs and people; orchestrates lockers and optimizer."""

@@ -1,0 +1,37 @@
+"""Addresses of the API, version 1."""
+
+from django.urls import path
+
+from logistics.api.views import accounts, courier, dispatch, orders, region, resident
+
+app_name = "api"
+
+urlpatterns = [
+    path("tokens/", accounts.TokensView.as_view(), name="tokens"),
+    path("tokens/present/", accounts.PresentTokenView.as_view(), name="present-token"),
+    path("me/", accounts.MeView.as_view(), name="me"),
+    path("shops/", region.ShopsView.as_view(), name="shops"),
+    path("supply-points/", region.SupplyPointsView.as_view(), name="supply-points"),
+    path("orders/", orders.OrdersView.as_view(), name="orders"),
+    path("orders/<uuid:order_id>/", orders.OrderView.as_view(), name="order"),
+    path("orders/<uuid:order_id>/cancel/", orders.CancelOrderView.as_view(), name="cancel-order"),
+    path("pools/", dispatch.PoolsView.as_view(), name="pools"),
+    path("pools/<uuid:pool_id>/", dispatch.PoolView.as_view(), name="pool"),
+    path("pools/<uuid:pool_id>/close/", dispatch.ClosePoolView.as_view(), name="close-pool"),
+    path("pools/<uuid:pool_id>/day/", dispatch.PoolDayView.as_view(), name="pool-day"),
+    path("pools/<uuid:pool_id>/plans/", dispatch.PoolPlansView.as_view(), name="pool-plans"),
+    path("plans/<uuid:plan_id>/", dispatch.PlanView.as_view(), name="plan"),
+    path("plans/<uuid:plan_id>/cancel/", dispatch.CancelPlanView.as_view(), name="cancel-plan"),
+    path("plans/<uuid:plan_id>/release/", dispatch.ReleasePlanView.as_view(), name="release-plan"),
+    path("lockers/", dispatch.LockersView.as_view(), name="lockers"),
+    path("lockers/<uuid:locker_id>/tokens/", dispatch.LockerTokensView.as_view(), name="locker-tokens"),
+    path("runs/", courier.RunsView.as_view(), name="runs"),
+    path("runs/<uuid:run_id>/", courier.RunView.as_view(), name="run"),
+    path("runs/<uuid:run_id>/start/", courier.StartRunView.as_view(), name="start-run"),
+    path("runs/<uuid:run_id>/reports/", courier.RunReportsView.as_view(), name="run-reports"),
+    path("runs/<uuid:run_id>/stops/<uuid:stop_id>/open/", courier.OpenDoorView.as_view(), name="open-door"),
+    path("bundles/", resident.BundlesView.as_view(), name="bundles"),
+    path("bundles/<uuid:bundle_id>/code/", resident.BundleCodeView.as_view(), name="bundle-code"),
+    path("bundles/<uuid:bundle_id>/open/", resident.OpenBundleView.as_view(), name="open-bundle"),
+    path("bundles/<uuid:bundle_id>/hand-over/", resident.HandOverView.as_view(), name="hand-over"),
+]

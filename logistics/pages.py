@@ -1,0 +1,12 @@
+"""The pages: what anyone may see of a region's day."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from common.clock import now
+from logistics import overview as of
+
+
+def overview(request: HttpRequest) -> HttpResponse:
+    """Show the newest day: orders by state, runs, and a map of them; no personal data."""
+    return render(request, "logistics/overview.html", {"now": now(), "day": of.newest_day()})

@@ -1,0 +1,45 @@
+"""Reads that span models."""
+
+from collections import Counter
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Sum
+
+from lockers.models import Compartment, Device, DeviceEvent, Locker
+from lockers.states import LinkState
+from logistics.models import Order, Pool, Principal
+
+
+def lockers_visible_to(principal: Principal) -> QuerySet[Locker]:
+    """Return the lockers of the regions that the principal dispatches, with their compartments."""
+    online = Device.objects.filter(locker=OuterRef("pk"), state=LinkState.ONLINE)
+    return (
+        Locker.objects.filter(supply_point__municipality__region__in=principal.dispatches)
+        .select_related("supply_point")
+        .prefetch_related(Prefetch("compartments", queryset=Compartment.objects.order_by("number")))
+        .annotate(is_online=Exists(online))
+    )
+
+
+def day_of(pool: Pool) -> dict[str, Any]:
+    """Return the books of a pool: each order that was meant for it under exactly one state."""
+    meant = Q(pool=pool) | Q(missed_cutoff_at=pool.cutoff_at, pool__region=pool.region_id)
+    orders = list(Order.objects.filter(meant).prefetch_related("parcels").distinct())
+    runs = pool.runs.aggregate(distance_m=Sum("distance_m"), cost_cents=Sum("cost_cents"))
+    states = Counter("next_pool" if order.pool_id != pool.pk else order.state.value for order in orders)
+    left_out = Counter(
+        next(parcel.reason for parcel in order.parcels.all() if parcel.state == order.state)
+        for order in orders
+        if order.state == "deferred"
+    )
+    return {
+        "listed": len(orders),
+        "states": dict(states.most_common()),
+        "left_out": dict(left_out.most_common()),
+        "runs": pool.runs.count(),
+        "distance_m": runs["distance_m"] or 0,
+        "cost_cents": runs["cost_cents"] or 0,
+        "events": DeviceEvent.objects.filter(
+            device__locker__namespace=pool.region.slug, applied_at__isnull=False
+        ).count(),
+    }

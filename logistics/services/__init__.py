@@ -1,0 +1,1 @@
+"""Every write of logistics, one module per aggregate."""

@@ -1,0 +1,54 @@
+"""What residents are told, each thing once."""
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from common import intents
+from logistics.models import Bundle, Message, Order
+
+logger = logging.getLogger(__name__)
+
+
+def tell_planned(bundles: Iterable[Bundle], *, at: datetime) -> None:
+    """Tell residents that goods are on their way, where they will lie, and that a code is ready."""
+    _tell([(bundle.resident_id, bundle.pk) for bundle in bundles], kind="planned", at=at)
+
+
+def tell_ready(bundle: Bundle, *, at: datetime) -> None:
+    """Tell a resident that goods can be collected."""
+    _tell([(bundle.resident_id, bundle.pk)], kind="ready", at=at)
+
+
+def tell_overdue(bundle: Bundle, *, at: datetime) -> None:
+    """Tell a resident that the time to collect has passed."""
+    _tell([(bundle.resident_id, bundle.pk)], kind="overdue", at=at)
+
+
+def tell_deferred(order: Order, *, at: datetime) -> None:
+    """Tell a resident that an order waits for the next pool."""
+    _tell([(order.resident_id, order.pk)], kind="deferred", at=at)
+
+
+def send(*, about: str, subjects: list[str], at: datetime) -> None:
+    """Hand messages over to the channel; those sent before are left alone."""
+    sent = Message.objects.filter(kind=about, subject__in=subjects, sent_at=None).update(sent_at=at)
+    logger.info("%s messages of kind %s sent", sent, about)
+
+
+@transaction.atomic
+def _tell(about: list[tuple[UUID, UUID]], *, kind: str, at: datetime) -> None:
+    if not about:
+        return
+    Message.objects.bulk_create(
+        (
+            Message(resident_id=resident, kind=kind, subject=subject, created_at=at)
+            for resident, subject in about
+        ),
+        ignore_conflicts=True,
+    )
+    subjects = sorted(str(subject) for _, subject in about)
+    intents.ask("logistics.send_messages", key=f"{kind}:{subjects[0]}", about=kind, subjects=subjects)

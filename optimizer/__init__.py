@@ -1,0 +1,1 @@
+"""Plans one day of shared runs: a problem in, a checked result out."""

@@ -1,0 +1,272 @@
+"""
+Independent check of a solution: everything is recomputed from the problem and the claims of the plan.
+
+This module shares no code with the scheduler or the models, so that one mistake cannot hide in both.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+
+from optimizer.problem import Load, Order, Place, Problem, Size, Temperature, Vehicle
+from optimizer.solution import Route, Solution, Stop
+from optimizer.travel import forbidden, with_matrices
+
+
+def violations(problem: Problem, solution: Solution) -> list[str]:
+    """
+    Return a sentence for each rule that a solution breaks; none means that it is feasible and adds up.
+
+    Travel is taken from the matrices of the problem, or from geodesics where there are none.
+    """
+    return list(_Check(with_matrices(problem), solution).all())
+
+
+class _Check:
+    def __init__(self, problem: Problem, solution: Solution) -> None:
+        self.problem = problem
+        self.solution = solution
+        self.position = {place.id: index for index, place in enumerate(problem.places)}
+        self.matrix = {matrix.profile: matrix for matrix in problem.matrices}
+        self.closed = forbidden(problem)
+
+    def all(self) -> Iterator[str]:
+        """Yield all violations; unknown names first, since nothing else can be looked up with them."""
+        unknown = list(self.unknown_names())
+        if unknown:
+            yield from unknown
+            return
+        yield from self.every_order_accounted_for()
+        yield from self.every_shift_once()
+        yield from self.compartments()
+        yield from self.volumes()
+        for route in self.solution.routes:
+            for sentence in self.route(route):
+                yield f"route of {route.vehicle}: {sentence}"
+
+    def unknown_names(self) -> Iterator[str]:
+        orders, places = self.problem.order_by_id, self.problem.place_by_id
+        for left in self.solution.left_out:
+            if left.order not in orders:
+                yield f"order {left.order} is unknown"
+        for route in self.solution.routes:
+            if route.vehicle not in self.problem.vehicle_by_id:
+                yield f"vehicle {route.vehicle} is unknown"
+            for stop in route.stops:
+                if stop.place not in places:
+                    yield f"place {stop.place} is unknown"
+                for order in (*stop.pickups, *(delivery.order for delivery in stop.deliveries)):
+                    if order not in orders:
+                        yield f"order {order} is unknown"
+
+    def every_order_accounted_for(self) -> Iterator[str]:
+        delivered = Counter(d.order for r in self.solution.routes for s in r.stops for d in s.deliveries)
+        left_out = Counter(left.order for left in self.solution.left_out)
+        for order in self.problem.orders:
+            times = delivered[order.id] + left_out[order.id]
+            if times != 1:
+                yield f"order {order.id} is accounted for {times} times"
+        for left in self.solution.left_out:
+            if left.unserved_penalty_cents != self.problem.order_by_id[left.order].unserved_penalty_cents:
+                yield f"order {left.order} is left out at a wrong penalty"
+
+    def every_shift_once(self) -> Iterator[str]:
+        for vehicle, times in Counter(route.vehicle for route in self.solution.routes).items():
+            if times > 1:
+                yield f"vehicle {vehicle} has {times} routes"
+
+    def compartments(self) -> Iterator[str]:
+        """Give the largest claims the smallest compartments that take them; nothing may remain."""
+        claims: dict[tuple[str, Temperature], list[Size]] = defaultdict(list)
+        for place, order in self._deliveries():
+            if place.compartments is not None:
+                for demand in order.compartments:
+                    claims[place.id, demand.temperature].append(demand.size)
+        for (place_id, temperature), sizes in claims.items():
+            free = Counter(
+                {
+                    stock.size: stock.count
+                    for stock in self.problem.place_by_id[place_id].compartments or ()
+                    if stock.temperature == temperature
+                }
+            )
+            for size in sorted(sizes, key=list(Size).index, reverse=True):
+                larger = list(Size)[list(Size).index(size) :]
+                fitting = next((other for other in larger if free[other]), None)
+                if fitting is None:
+                    yield f"{place_id} has no {temperature} compartment left for size {size}"
+                else:
+                    free[fitting] -= 1
+
+    def volumes(self) -> Iterator[str]:
+        stored: Counter[str] = Counter()
+        for place, order in self._deliveries():
+            stored[place.id] += sum(parcel.count * parcel.volume_cm3 for parcel in order.parcels)
+        for place in self.problem.places:
+            if place.volume_limit_cm3 is not None and stored[place.id] > place.volume_limit_cm3:
+                yield f"{place.id} holds {stored[place.id]} cm³ of at most {place.volume_limit_cm3}"
+
+    def route(self, route: Route) -> Iterator[str]:
+        vehicle = self.problem.vehicle_by_id[route.vehicle]
+        yield from self.sequence(route)
+        yield from self.zones(route, vehicle)
+        yield from self.clock(route, vehicle)
+        yield from self.moments(route)
+        yield from self.rides(route)
+        yield from self.loads(route, vehicle)
+        yield from self.distance(route, vehicle)
+        yield from self.cost(route, vehicle)
+
+    def sequence(self, route: Route) -> Iterator[str]:
+        """Every order is picked up where it waits, then delivered to one of its options."""
+        on_board: set[str] = set()
+        if not route.stops:
+            yield "has no stops"
+        for stop in route.stops:
+            for delivery in stop.deliveries:
+                order = self.problem.order_by_id[delivery.order]
+                if order.id not in on_board:
+                    yield f"order {order.id} is delivered but not on board"
+                on_board.discard(order.id)
+                if not 0 <= delivery.option < len(order.options):
+                    yield f"order {order.id} has no option {delivery.option}"
+                elif order.options[delivery.option].place != stop.place:
+                    yield f"order {order.id} is not delivered where its option says"
+            for order_id in stop.pickups:
+                if self.problem.order_by_id[order_id].pickup_place != stop.place:
+                    yield f"order {order_id} does not wait at {stop.place}"
+                if order_id in on_board:
+                    yield f"order {order_id} is picked up twice"
+                on_board.add(order_id)
+        for order_id in sorted(on_board):
+            yield f"order {order_id} stays on board"
+
+    def zones(self, route: Route, vehicle: Vehicle) -> Iterator[str]:
+        for stop in route.stops:
+            if self.closed[vehicle.profile][self.position[stop.place]]:
+                yield f"{stop.place} is closed to {vehicle.profile}"
+
+    def clock(self, route: Route, vehicle: Vehicle) -> Iterator[str]:
+        """Times follow from travel, fixed times and handling, and keep the shift and the longest run."""
+        if route.start_s < vehicle.shift.earliest_s:
+            yield "starts before the shift"
+        if route.end_s > vehicle.shift.latest_s:
+            yield "ends after the shift"
+        if vehicle.max_duration_s is not None and route.end_s - route.start_s > vehicle.max_duration_s:
+            yield "lasts too long"
+        now, here, wait_s = route.start_s, vehicle.start_place, 0
+        for stop in route.stops:
+            now += self._duration_s(vehicle, here, stop.place) + self._parking_s(here, stop.place)
+            if stop.arrival_s != now:
+                yield f"arrives at {stop.place} at {now}, not at {stop.arrival_s}"
+            if stop.start_s < stop.arrival_s:
+                yield f"starts at {stop.place} before it arrives"
+            wait_s += stop.start_s - stop.arrival_s
+            if stop.departure_s != stop.start_s + self._handling_s(stop):
+                yield f"leaves {stop.place} at a wrong moment"
+            now, here = stop.departure_s, stop.place
+        if route.end_s != now + self._duration_s(vehicle, here, vehicle.end_place):
+            yield "ends at a wrong moment"
+        if route.wait_s != wait_s:
+            yield "waits for another time than it says"
+
+    def moments(self, route: Route) -> Iterator[str]:
+        """Service starts in an opening window, not before goods are ready nor after they are due."""
+        for stop in route.stops:
+            windows = self.problem.place_by_id[stop.place].windows
+            if windows and not any(w.earliest_s <= stop.start_s <= w.latest_s for w in windows):
+                yield f"{stop.place} is closed at {stop.start_s}"
+            for order_id in (*stop.pickups, *(delivery.order for delivery in stop.deliveries)):
+                order = self.problem.order_by_id[order_id]
+                if stop.start_s < order.ready_s:
+                    yield f"order {order_id} is not ready at {stop.start_s}"
+                if stop.start_s > order.deadline_s:
+                    yield f"order {order_id} is late at {stop.start_s}"
+
+    def rides(self, route: Route) -> Iterator[str]:
+        left_shop: dict[str, int] = {}
+        for stop in route.stops:
+            for delivery in stop.deliveries:
+                order = self.problem.order_by_id[delivery.order]
+                ride_s = stop.start_s - left_shop.get(order.id, stop.start_s)
+                for parcel in order.parcels:
+                    if ride_s > self.problem.max_ride_s.get(parcel.temperature, ride_s):
+                        yield f"order {order.id} spends {ride_s} s in the vehicle"
+                        break
+            left_shop.update(dict.fromkeys(stop.pickups, stop.departure_s))
+
+    def loads(self, route: Route, vehicle: Vehicle) -> Iterator[str]:
+        load, peak = [0, 0, 0, 0], [0, 0, 0, 0]
+        for stop in route.stops:
+            for delivery in stop.deliveries:
+                self._add(load, self.problem.order_by_id[delivery.order], -1)
+            for order_id in stop.pickups:
+                self._add(load, self.problem.order_by_id[order_id], 1)
+            peak = [max(most, now) for most, now in zip(peak, load, strict=True)]
+        for name, most, room in zip(Load.__dataclass_fields__, peak, vehicle.capacity.amounts, strict=True):
+            if most > room:
+                yield f"carries {most} of at most {room} {name}"
+        if tuple(peak) != route.max_load.amounts:
+            yield "carries another load than it says"
+
+    def distance(self, route: Route, vehicle: Vehicle) -> Iterator[str]:
+        metres = self._distance_m(route, vehicle)
+        if metres != route.distance_m:
+            yield f"is {metres} m long, not {route.distance_m}"
+        if vehicle.range_m is not None and metres > vehicle.range_m:
+            yield f"is {metres} m long, more than one charge of {vehicle.range_m}"
+
+    def cost(self, route: Route, vehicle: Vehicle) -> Iterator[str]:
+        metres, cost = self._distance_m(route, vehicle), route.cost
+        co2e_g = metres * vehicle.co2e_g_per_km / 1000
+        liked = sum(
+            self.problem.order_by_id[d.order].options[d.option].preference_penalty_cents
+            for stop in route.stops
+            for d in stop.deliveries
+            if 0 <= d.option < len(self.problem.order_by_id[d.order].options)
+        )
+        expected = {
+            "fixed_cents": float(vehicle.fixed_cost_cents),
+            "distance_cents": metres * vehicle.cost_per_km_cents / 1000,
+            "time_cents": (route.end_s - route.start_s) * vehicle.cost_per_hour_cents / 3600,
+            "co2e_cents": co2e_g * self.problem.co2e_price_cents_per_kg / 1000,
+            "preference_cents": float(liked),
+            "unserved_cents": 0.0,
+        }
+        for term, value in expected.items():
+            if abs(getattr(cost, term) - value) > 0.5 + 1e-6:
+                yield f"{term} is {getattr(cost, term)}, not {value:.1f}"
+        if abs(route.co2e_g - co2e_g) > 0.5 + 1e-6:
+            yield f"emits {co2e_g:.0f} g, not {route.co2e_g}"
+
+    def _deliveries(self) -> Iterator[tuple[Place, Order]]:
+        for route in self.solution.routes:
+            for stop in route.stops:
+                for delivery in stop.deliveries:
+                    yield self.problem.place_by_id[stop.place], self.problem.order_by_id[delivery.order]
+
+    def _duration_s(self, vehicle: Vehicle, one: str, other: str) -> int:
+        return int(self.matrix[vehicle.profile].duration_s[self.position[one], self.position[other]])
+
+    def _distance_m(self, route: Route, vehicle: Vehicle) -> int:
+        path = [vehicle.start_place, *(stop.place for stop in route.stops), vehicle.end_place]
+        table = self.matrix[vehicle.profile].distance_m
+        return sum(int(table[self.position[a], self.position[b]]) for a, b in pairwise(path))
+
+    def _parking_s(self, one: str, other: str) -> int:
+        a, b = self.problem.place_by_id[one], self.problem.place_by_id[other]
+        side_by_side = (a.latitude, a.longitude) == (b.latitude, b.longitude)
+        return 0 if side_by_side else b.stop_duration_s
+
+    def _handling_s(self, stop: Stop) -> int:
+        orders = (*stop.pickups, *(delivery.order for delivery in stop.deliveries))
+        rows = [self.problem.order_by_id[order] for order in orders]
+        return sum(p.count * row.handling_s_per_parcel for row in rows for p in row.parcels)
+
+    @staticmethod
+    def _add(load: list[int], order: Order, sign: int) -> None:
+        """Add an order to a load of weight, ambient, chilled and frozen volume."""
+        dimension = {Temperature.AMBIENT: 1, Temperature.CHILLED: 2, Temperature.FROZEN: 3}
+        for parcel in order.parcels:
+            load[0] += sign * parcel.count * parcel.weight_g
+            load[dimension[parcel.temperature]] += sign * parcel.count * parcel.volume_cm3

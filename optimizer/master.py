@@ -1,0 +1,188 @@
+r"""
+PuLP: which of the routes found are driven.
+
+Sets: columns :math:`r` (a whole shift of one vehicle, put on the clock by :mod:`optimizer.schedule`), orders
+:math:`i`, classes :math:`k` of equal vehicle shifts, rows :math:`q` of room that deliveries share
+(compartments of a locker, temperature and size or larger; volume of a counter). Letters: :math:`x_r` the
+column is driven, :math:`u_i` the order is left out; :math:`c_r`, :math:`p_i` their costs in cents,
+:math:`n_k` the number of shifts, :math:`a_{rq}` what a column takes of a row, :math:`b_q` the room.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import pulp
+
+from optimizer import solver
+from optimizer.compartments import Room, Row
+from optimizer.day import Day, Shipment, VehicleClass
+from optimizer.schedule import Timetable
+
+#: The solver gets at most this many columns, those of least reduced cost.
+MAX_COLUMNS = 3_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """A route that may be driven, the orders it carries with their options, and the room it takes."""
+
+    vehicle: VehicleClass
+    timetable: Timetable
+    orders: tuple[tuple[int, int], ...]
+    taken: Counter[Row]
+
+    @property
+    def cost_cents(self) -> int:
+        """Cost of the route."""
+        return self.timetable.cost_cents
+
+    @property
+    def shipments(self) -> list[Shipment]:
+        """What the route carries, in the order of pickup."""
+        return [leg.shipment for v in self.timetable.visits for leg in v.legs if not leg.is_delivery]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Variables:
+    """The variables of the model, see the module's docstring."""
+
+    x: list[pulp.LpVariable]
+    u: list[pulp.LpVariable]
+
+
+class Pool:
+    """Routes seen so far; of those of one class that carry the same to the same places, the cheapest."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._columns: dict[tuple[object, ...], Column] = {}
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def __iter__(self) -> Iterator[Column]:
+        return iter(self._columns.values())
+
+    def add(self, vehicle: VehicleClass, timetable: Timetable) -> Column:
+        """Add a route, and return its column."""
+        shipments = {id(leg.shipment): leg.shipment for visit in timetable.visits for leg in visit.legs}
+        orders = sorted(pair for s in shipments.values() for pair in zip(s.orders, s.options, strict=True))
+        key = vehicle.index, tuple(orders)
+        known = self._columns.get(key)
+        if known is None or timetable.cost_cents < known.cost_cents:
+            self._columns[key] = Column(vehicle, timetable, tuple(orders), self._room.taken(orders))
+        return self._columns[key]
+
+
+def select(
+    day: Day, room: Room, columns: Sequence[Column], incumbent: Sequence[Column], limits: solver.Limits
+) -> list[Column]:
+    """
+    Choose the columns that are driven.
+
+    The solver starts from the incumbent, which is returned if nothing cheaper is found.
+    """
+    kept = _promising(day, room, columns, incumbent, limits)
+    model, variables = _model(day, room, kept)
+    _start_from(variables, kept, incumbent)
+    if not solver.run(model, limits):
+        return list(incumbent)
+    chosen = [column for column, x in zip(kept, variables.x, strict=True) if x.value() > 0.5]
+    return chosen if plan_cost(day, chosen) < plan_cost(day, incumbent) else list(incumbent)
+
+
+def plan_cost(day: Day, columns: Iterable[Column]) -> int:
+    """Return the cost of driving some columns and leaving out the other orders, in cents."""
+    columns = list(columns)
+    carried = {order for column in columns for order, _ in column.orders}
+    unserved = sum(
+        order.unserved_penalty_cents for i, order in enumerate(day.problem.orders) if i not in carried
+    )
+    return unserved + sum(column.cost_cents for column in columns)
+
+
+def driven_columns(variables: Variables, columns: Sequence[Column]) -> pulp.LpAffineExpression:
+    r""":math:`\sum_r c_r x_r`."""
+    costs = [column.cost_cents for column in columns]
+    return pulp.LpAffineExpression(zip(variables.x, costs, strict=True))
+
+
+def left_out_orders(variables: Variables, day: Day) -> pulp.LpAffineExpression:
+    r""":math:`\sum_i p_i u_i`."""
+    penalties = [order.unserved_penalty_cents for order in day.problem.orders]
+    return pulp.LpAffineExpression(zip(variables.u, penalties, strict=True))
+
+
+def each_order_once(model: pulp.LpProblem, variables: Variables, columns: Sequence[Column]) -> None:
+    r""":math:`\sum_{r \ni i} x_r + u_i = 1` for every order *i*."""
+    terms = [[(u, 1)] for u in variables.u]
+    for x, column in zip(variables.x, columns, strict=True):
+        for order, _ in column.orders:
+            terms[order].append((x, 1))
+    for i, entries in enumerate(terms):
+        model += pulp.LpAffineExpression(entries) == 1, f"each_order_once_{i}"
+
+
+def shifts_available(
+    model: pulp.LpProblem, variables: Variables, columns: Sequence[Column], day: Day
+) -> None:
+    r""":math:`\sum_{r \in R_k} x_r \le n_k` for every class *k* of vehicle shifts."""
+    terms: dict[int, list[tuple[pulp.LpVariable, int]]] = {}
+    for x, column in zip(variables.x, columns, strict=True):
+        terms.setdefault(column.vehicle.index, []).append((x, 1))
+    for k, entries in terms.items():
+        model += pulp.LpAffineExpression(entries) <= len(day.classes[k].vehicles), f"shifts_available_{k}"
+
+
+def within_room(model: pulp.LpProblem, variables: Variables, columns: Sequence[Column], room: Room) -> None:
+    r""":math:`\sum_r a_{rq} x_r \le b_q` for every row *q*."""
+    terms: dict[Row, list[tuple[pulp.LpVariable, int]]] = {}
+    for x, column in zip(variables.x, columns, strict=True):
+        for row, amount in column.taken.items():
+            terms.setdefault(row, []).append((x, amount))
+    for number, (row, entries) in enumerate(terms.items()):
+        if sum(amount for _, amount in entries) > room.capacity.get(row, 0):
+            model += pulp.LpAffineExpression(entries) <= room.capacity.get(row, 0), f"within_room_{number}"
+
+
+def _model(day: Day, room: Room, columns: Sequence[Column]) -> tuple[pulp.LpProblem, Variables]:
+    model = pulp.LpProblem("master", pulp.LpMinimize)
+    variables = Variables(
+        x=[model.add_variable(f"x_{r}", cat=pulp.LpBinary) for r in range(len(columns))],
+        u=[model.add_variable(f"u_{i}", cat=pulp.LpBinary) for i in range(len(day.problem.orders))],
+    )
+    model += driven_columns(variables, columns) + left_out_orders(variables, day)
+    each_order_once(model, variables, columns)
+    shifts_available(model, variables, columns, day)
+    within_room(model, variables, columns, room)
+    return model, variables
+
+
+def _start_from(variables: Variables, columns: Sequence[Column], incumbent: Sequence[Column]) -> None:
+    driven = {id(column) for column in incumbent}
+    carried = {order for column in incumbent for order, _ in column.orders}
+    for x, column in zip(variables.x, columns, strict=True):
+        x.setInitialValue(int(id(column) in driven))
+    for i, u in enumerate(variables.u):
+        u.setInitialValue(int(i not in carried))
+
+
+def _promising(
+    day: Day, room: Room, columns: Sequence[Column], incumbent: Sequence[Column], limits: solver.Limits
+) -> list[Column]:
+    """
+    Return the columns that a cheaper plan could use, those of the incumbent always among them.
+
+    A column whose reduced cost in the linear relaxation exceeds the distance between the incumbent and the
+    relaxation is in no cheaper plan of these columns.
+    """
+    model, variables = _model(day, room, columns)
+    if not solver.run_relaxed(model, solver.Limits(seconds=limits.seconds / 2)):
+        return list(incumbent)
+    slack = plan_cost(day, incumbent) - pulp.value(model.objective)
+    needed = {id(column) for column in incumbent}
+    ranked = sorted(
+        (x.dj, r) for r, x in enumerate(variables.x) if x.dj <= slack + 1e-6 and id(columns[r]) not in needed
+    )
+    return list(incumbent) + [columns[r] for _, r in sorted(ranked[:MAX_COLUMNS], key=lambda pair: pair[1])]

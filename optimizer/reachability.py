@@ -1,0 +1,51 @@
+"""Whether an order could be carried if it were the only one: the first source of reasons."""
+
+from collections.abc import Callable
+
+from optimizer.day import Day
+from optimizer.schedule import Failure, evaluate
+from optimizer.shipments import shipment_of
+
+
+class Reachability:
+    """What speaks against each option of each order on each class of vehicles, looked up when asked."""
+
+    def __init__(self, day: Day) -> None:
+        self._day = day
+        self._known: dict[tuple[int, int], tuple[Failure | None, ...]] = {}
+
+    def failures(self, order: int, option: int) -> tuple[Failure | None, ...]:
+        """
+        Return what an option of an order breaks alone on each class of vehicles.
+
+        Returns
+        -------
+        tuple
+            One entry for each of ``day.classes``, ``None`` where nothing is broken.
+        """
+        key = order, option
+        if key not in self._known:
+            self._known[key] = self._evaluate(order, option)
+        return self._known[key]
+
+    def reachable(self, order: int) -> list[int]:
+        """Return the options that some vehicle can serve."""
+        options = range(len(self._day.problem.orders[order].options))
+        return [option for option in options if None in self.failures(order, option)]
+
+    def explore(self, should_stop: Callable[[], bool]) -> list[int]:
+        """Look at orders until told to stop; return those looked at."""
+        seen: list[int] = []
+        for order in range(len(self._day.problem.orders)):
+            if should_stop():
+                break
+            self.reachable(order)
+            seen.append(order)
+        return seen
+
+    def _evaluate(self, order: int, option: int) -> tuple[Failure | None, ...]:
+        shipment = shipment_of(self._day, [order], [option])
+        if not shipment.pickup_windows or not shipment.delivery_windows:
+            return (Failure.WINDOW,) * len(self._day.classes)
+        outcomes = [evaluate(vehicle, shipment.legs()) for vehicle in self._day.classes]
+        return tuple(outcome if isinstance(outcome, Failure) else None for outcome in outcomes)

@@ -1,0 +1,93 @@
+"""How a run ended, and how far it is while it lasts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from optimizer.solution import Solution
+
+
+class Status(StrEnum):
+    """What is known about the solution."""
+
+    OPTIMAL = "optimal"
+    FEASIBLE = "feasible"
+    INFEASIBLE = "infeasible"
+    UNKNOWN = "unknown"
+
+
+class Phase(StrEnum):
+    """What the run is busy with."""
+
+    TRAVEL = "travel"
+    ASSIGNMENT = "assignment"
+    CONSTRUCTION = "construction"
+    ROUTES = "routes"
+    MASTER = "master"
+    CHECK = "check"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """
+    Where a run stands.
+
+    Parameters
+    ----------
+    cost_cents, carried
+        Of the best plan so far; ``None`` before the first.
+    fraction
+        Part of the budget that is used, 0 to 1.
+    """
+
+    phase: Phase
+    elapsed_s: float
+    cost_cents: int | None
+    bound: int | None
+    carried: int | None
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseTime:
+    """Seconds spent in one phase, all its turns together."""
+
+    phase: Phase
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """
+    The outcome of a run.
+
+    Parameters
+    ----------
+    violations
+        What the independent check found in a plan that was discarded for it; empty whenever there is a
+        solution.
+    bound, gap
+        A proven lower bound on the cost in cents, and the relative distance of the solution to it;
+        ``None`` with the reason in ``bound_reason``.
+    iterations
+        Iterations of the route proposer.
+    columns
+        Number of different routes the master could choose from.
+    """
+
+    status: Status
+    solution: Solution | None
+    violations: tuple[str, ...]
+    seconds: float
+    phases: tuple[PhaseTime, ...]
+    seed: int
+    iterations: int
+    columns: int
+    bound: int | None = None
+    gap: float | None = None
+    bound_reason: str = "no bound computed"
+
+
+OnProgress = Callable[[Progress], None]
+ShouldStop = Callable[[], bool]

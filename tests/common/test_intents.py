@@ -1,0 +1,181 @@
+"""Intents: nothing that was asked for is lost, and nothing happens twice."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from common import intents
+from common.clock import real_now
+from common.models import Event, Intent, IntentState
+from common.relay import AGAIN_AFTER, hand_out
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Recorder:
+    """A handler that remembers its calls and can be told to fail."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict[str, Any]] = []
+        self.error: Exception | None = None
+
+    def __call__(self, claim: intents.Claim, /, **arguments: Any) -> None:
+        self.calls.append(arguments)
+        Event.objects.create(kind="effect", scope="test", at=real_now())
+        if self.error:
+            raise self.error
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    monkeypatch.setattr(intents, "_kinds", {})
+    recorder = Recorder()
+    intents.handles("test.effect", queue="events")(recorder)
+    return recorder
+
+
+def an_intent(key: str = "one") -> Intent:
+    intents.ask("test.effect", key=key, number=1)
+    return Intent.objects.get(key=f"test.effect:{key}")
+
+
+def test_what_was_asked_is_done_once_however_often_the_message_comes(recorder: Recorder) -> None:
+    intent = an_intent()
+
+    for _ in range(3):
+        intents.perform(intent.pk)
+
+    intent.refresh_from_db()
+    assert recorder.calls == [{"number": 1}]
+    assert intent.state == IntentState.DONE
+
+
+def test_asking_twice_with_one_key_is_asking_once(recorder: Recorder) -> None:
+    an_intent("same")
+    an_intent("same")
+
+    assert Intent.objects.count() == 1
+
+
+def test_an_intent_of_a_transaction_that_failed_was_never_asked(recorder: Recorder) -> None:
+    def fail() -> None:
+        with transaction.atomic():
+            an_intent()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+
+    assert Intent.objects.count() == 0
+
+
+def test_a_failed_handler_leaves_no_effect_and_is_tried_again(recorder: Recorder) -> None:
+    intent = an_intent()
+    recorder.error = ValueError("broken")
+
+    intents.perform(intent.pk)
+
+    intent.refresh_from_db()
+    assert Event.objects.count() == 0
+    assert (intent.state, intent.attempts, intent.last_error) == ("waiting", 1, "ValueError: broken")
+    assert intent.not_before > real_now()
+
+
+def test_after_enough_failures_an_intent_is_dead_and_waits_for_a_person(recorder: Recorder) -> None:
+    intent = an_intent()
+    recorder.error = ValueError("broken")
+
+    for _ in range(intents.MAX_ATTEMPTS + 1):
+        Intent.objects.update(not_before=real_now())
+        intents.perform(intent.pk)
+
+    intent.refresh_from_db()
+    assert intent.state == IntentState.DEAD
+    assert len(recorder.calls) == intents.MAX_ATTEMPTS
+
+
+def test_a_worker_that_died_is_replaced_when_its_lease_ends(recorder: Recorder) -> None:
+    intent = an_intent()
+    Intent.objects.update(
+        state=IntentState.CLAIMED, token="7b0f4d5e-7d8c-4d43-9d5b-0d8c3f1d2a11", lease_until=real_now()
+    )
+
+    intents.perform(intent.pk)
+
+    assert len(recorder.calls) == 1
+
+
+def test_a_worker_whose_lease_was_taken_over_stores_nothing(recorder: Recorder) -> None:
+    intent = an_intent()
+    claim = intents._claim(intent.pk, timedelta(seconds=0))
+    assert claim is not None
+    intents.perform(intent.pk)
+
+    with pytest.raises(intents.LeaseLost):
+        claim.finish()
+    with pytest.raises(intents.LeaseLost):
+        claim.extend()
+
+
+def test_the_relay_hands_out_each_intent_once_and_again_when_its_message_seems_lost(
+    recorder: Recorder,
+) -> None:
+    intent, sent = an_intent(), []
+    now = real_now()
+
+    def publish(intent_id: int, queue: str) -> None:
+        sent.append((intent_id, queue))
+
+    for moment in (now, now + AGAIN_AFTER / 2, now + AGAIN_AFTER + timedelta(seconds=1)):
+        hand_out(publish, at=moment, is_long=lambda queue: False)
+
+    assert sent == [(intent.pk, "events"), (intent.pk, "events")]
+
+
+def test_the_relay_does_not_feed_a_long_queue_again(recorder: Recorder) -> None:
+    an_intent()
+    sent: list[int] = []
+    now = real_now()
+
+    hand_out(lambda pk, queue: sent.append(pk), at=now, is_long=lambda queue: True)
+    hand_out(lambda pk, queue: sent.append(pk), at=now + 2 * AGAIN_AFTER, is_long=lambda queue: True)
+
+    assert len(sent) == 1
+
+
+def test_what_could_not_be_published_is_handed_out_at_the_next_pass(recorder: Recorder) -> None:
+    an_intent()
+    now = real_now()
+
+    def fail(pk: int, queue: str) -> None:
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        hand_out(fail, at=now, is_long=lambda queue: False)
+
+    sent: list[int] = []
+    hand_out(lambda pk, queue: sent.append(pk), at=now, is_long=lambda queue: False)
+    assert len(sent) == 1
+
+
+@pytest.mark.postgres
+def test_of_many_workers_with_the_same_message_one_does_the_work(recorder: Recorder) -> None:
+    intent = an_intent()
+    start = threading.Barrier(20)
+
+    def work() -> None:
+        start.wait()
+        intents.perform(intent.pk)
+        connection.close()
+
+    workers = [threading.Thread(target=work) for _ in range(20)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+    assert len(recorder.calls) == 1
+    assert Event.objects.count() == 1

@@ -1,0 +1,232 @@
+"""Builders for lockers; they go through the services, so that no test starts from what cannot be."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from asgiref.sync import sync_to_async
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.db import connections
+
+from lockers import wake, wire
+from lockers.api import threads
+from lockers.link import Report
+from lockers.models import Compartment, Device, Locker, LockerCode, OpenCommand, Reservation
+from lockers.services import cabinets, codes, commands, devices, inbox, reservations
+from lockers.sizes import Height, Size, Temperature
+from lockers.states import CompartmentState, DoorState, ReservationState
+
+NAMESPACE = "hameln-pyrmont"
+_numbers = count(1)
+
+
+@pytest.fixture(autouse=True)
+def no_hints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send no hints to Redis: nothing may depend on them."""
+    monkeypatch.setattr(wake, "device", lambda device_id: None)
+
+
+@pytest.fixture
+def in_test_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the link's database work see the test's transaction."""
+
+    async def run(work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        return await sync_to_async(work, thread_sensitive=True)(*args, **kwargs)
+
+    monkeypatch.setattr(threads, "run", run)
+
+
+@pytest.fixture
+def in_one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the link's database work happen in one thread that lets go of its connection at the end."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        monkeypatch.setattr(threads, "_pool", pool)
+        yield
+        pool.submit(connections.close_all).result()
+
+
+def a_locker(
+    sizes: Sequence[Size] = (Size.S, Size.M, Size.L),
+    *,
+    temperature: Temperature = Temperature.AMBIENT,
+    heights: Sequence[Height] = (),
+) -> Locker:
+    """Return a locker with compartments of these sizes, numbered from 1."""
+    heights = heights or [Height.REACHABLE] * len(sizes)
+    return cabinets.install(
+        slug=f"dorf-{next(_numbers)}",
+        name="Haverbeck",
+        namespace=NAMESPACE,
+        compartments=[
+            cabinets.CompartmentSpec(number=number, size=size, temperature=temperature, height=height)
+            for number, (size, height) in enumerate(zip(sizes, heights, strict=True), start=1)
+        ],
+    )
+
+
+def a_code(
+    at: datetime,
+    *,
+    holder: UUID | None = None,
+    occasion: UUID | None = None,
+    lives: timedelta = timedelta(days=2),
+) -> LockerCode:
+    """Return a code that was just issued."""
+    return codes.issue(
+        namespace=NAMESPACE,
+        holder=holder or uuid4(),
+        occasion=occasion or uuid4(),
+        valid_until=at + lives,
+        at=at,
+    )
+
+
+def digits_of(code: LockerCode, at: datetime) -> str:
+    """Return a code's digits."""
+    return codes.reveal(code, reason="test", at=at)
+
+
+def a_reservation(
+    locker: Locker,
+    at: datetime,
+    *,
+    size: Size = Size.S,
+    temperature: Temperature = Temperature.AMBIENT,
+    code: LockerCode | None = None,
+    low_door: bool = False,
+    expires_in: timedelta = timedelta(hours=8),
+) -> Reservation:
+    """Return a claim to a class of compartments."""
+    return reservations.reserve(
+        locker=locker,
+        size=size,
+        temperature=temperature,
+        reference=uuid4(),
+        code=code or a_code(at),
+        expires_at=at + expires_in,
+        low_door=low_door,
+    )
+
+
+@dataclass(slots=True)
+class Cabinet:
+    """A device as the server sees it: what it reports takes effect at once."""
+
+    device: Device
+    at: datetime
+    boot_id: str = "00000001-0123456789abcdef"
+    seq: int = 0
+    sent: list[Report] = field(default_factory=list)
+
+    def report(self, kind: str, transaction_id: UUID | None = None, /, **data: Any) -> Report:
+        """Return the next report without sending it."""
+        self.seq += 1
+        report = Report(
+            message_id=uuid4(),
+            transaction_id=transaction_id,
+            boot_id=self.boot_id,
+            seq=self.seq,
+            link_epoch=self.device.link_epoch,
+            kind=kind,
+            data=data,
+            reported_at=self.at,
+        )
+        self.sent.append(report)
+        return report
+
+    def say(self, *batch: Report) -> None:
+        """Send reports and let them take effect."""
+        inbox.receive(self.device, batch, real_at=self.at)
+        inbox.apply(self.device.pk, at=self.at)
+
+    def opens(self, command: OpenCommand) -> None:
+        """Report that a lock was driven and its door opened."""
+        number = command.compartment.number
+        self.say(
+            self.report("response", command.pk, result="success"),
+            self.report(
+                "compartment_open_detected",
+                command.pk,
+                compartment_number=number,
+                outcome="opened",
+                detection_ms=20,
+            ),
+        )
+
+    def jams(self, command: OpenCommand) -> None:
+        """Report that a lock was driven, but its door did not move."""
+        self.say(
+            self.report("response", command.pk, result="success"),
+            self.report(
+                "compartment_open_failed",
+                command.pk,
+                compartment_number=command.compartment.number,
+                error_code="DOOR_JAMMED",
+            ),
+        )
+
+    def closes(self, command: OpenCommand) -> None:
+        """Report a closed door."""
+        self.say(self.report("compartment_closed", compartment_number=command.compartment.number))
+
+    def done(self, command: OpenCommand) -> None:
+        """Report that the resident pressed the button."""
+        self.say(self.report("collection_done", compartment_number=command.compartment.number))
+
+
+def a_device(locker: Locker, at: datetime, *, key: Ed25519PrivateKey | None = None) -> Device:
+    """Return a device in service that greeted just now."""
+    token = devices.issue_token(locker, real_at=at)
+    public_key = wire.public_text((key or Ed25519PrivateKey.generate()).public_key())
+    device = devices.provision(token=token, public_key=public_key, at=at, real_at=at)
+    devices.greet(device, link_epoch="epoch-of-the-first-hello", num_hellos=1, real_at=at)
+    return device
+
+
+def a_cabinet(locker: Locker, at: datetime) -> Cabinet:
+    """Return a connected device whose doors are closed."""
+    cabinet = Cabinet(device=a_device(locker, at), at=at)
+    numbers = locker.compartments.values_list("number", flat=True)
+    cabinet.say(
+        cabinet.report("booted", previous_boot_id=None, previous_seq=0),
+        cabinet.report(
+            "compartments",
+            compartments=[{"compartment_number": number, "door_state": "closed"} for number in numbers],
+        ),
+    )
+    return cabinet
+
+
+def deposited(reservation: Reservation, cabinet: Cabinet) -> Reservation:
+    """Let a courier open, deposit, close and confirm."""
+    command = commands.open_for_deposit(reservation, at=cabinet.at, real_at=cabinet.at)
+    cabinet.opens(command)
+    cabinet.closes(command)
+    reservations.confirm_deposit(reservation, at=cabinet.at)
+    reservation.refresh_from_db()
+    return reservation
+
+
+def state_of(reservation: Reservation) -> ReservationState:
+    """Return a reservation's state as stored."""
+    return ReservationState(Reservation.objects.values_list("state", flat=True).get(pk=reservation.pk))
+
+
+def compartment_of(locker: Locker, number: int) -> Compartment:
+    """Return a compartment as stored."""
+    return Compartment.objects.get(locker=locker, number=number)
+
+
+def intent_of(locker: Locker, number: int) -> CompartmentState:
+    """Return what a compartment is meant for."""
+    return CompartmentState(compartment_of(locker, number).state)
+
+
+def door_of(locker: Locker, number: int) -> DoorState:
+    """Return what the device says of a door."""
+    return DoorState(compartment_of(locker, number).door)

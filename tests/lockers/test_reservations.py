@@ -1,0 +1,268 @@
+"""Claims: promised only while every claim can get a door, bound late, given up cleanly."""
+
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from pytest_django import DjangoAssertNumQueries
+
+from common.exceptions import InvalidTransition
+from lockers import selectors, signals
+from lockers.exceptions import CommandPending, DoorNotOpened, NoCompartmentAvailable
+from lockers.models import Compartment, Reservation
+from lockers.services import cabinets, commands, reservations
+from lockers.services.reservations import Claim, ReleaseReason
+from lockers.sizes import Height, Size, Temperature
+from lockers.states import CompartmentState, DoorState, ReservationState
+from tests.lockers.conftest import (
+    a_cabinet,
+    a_code,
+    a_locker,
+    a_reservation,
+    deposited,
+    intent_of,
+    state_of,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_class_is_not_promised_twice(noon: datetime) -> None:
+    locker = a_locker((Size.S, Size.L))
+    a_reservation(locker, noon, size=Size.M)
+
+    with pytest.raises(NoCompartmentAvailable, match="no free ambient compartment of size L"):
+        a_reservation(locker, noon, size=Size.L)
+
+
+def test_a_smaller_claim_may_use_a_larger_door_but_not_the_other_way_round(noon: datetime) -> None:
+    locker = a_locker((Size.L,))
+
+    a_reservation(locker, noon, size=Size.S)
+
+    with pytest.raises(NoCompartmentAvailable):
+        a_reservation(a_locker((Size.S,)), noon, size=Size.M)
+
+
+def test_chilled_goods_need_a_chilled_door(noon: datetime) -> None:
+    with pytest.raises(NoCompartmentAvailable):
+        a_reservation(a_locker((Size.XL,)), noon, temperature=Temperature.CHILLED)
+
+
+def test_a_low_door_is_kept_for_whoever_needs_one(noon: datetime) -> None:
+    locker = a_locker((Size.S, Size.S), heights=(Height.LOW, Height.HIGH))
+    needs_low = a_reservation(locker, noon, low_door=True)
+
+    with pytest.raises(NoCompartmentAvailable):
+        a_reservation(locker, noon, low_door=True)
+    other = a_reservation(locker, noon)
+
+    assert reservations.bind(other).number == 2
+    assert reservations.bind(needs_low).number == 1
+
+
+def test_the_smallest_door_is_bound_that_no_other_claim_depends_on(noon: datetime) -> None:
+    locker = a_locker((Size.S, Size.M), heights=(Height.LOW, Height.HIGH))
+    small = a_reservation(locker, noon, size=Size.S)
+    a_reservation(locker, noon, size=Size.S, low_door=True)
+
+    assert reservations.bind(small).number == 2
+
+
+def test_a_repeated_claim_finds_the_first_one(noon: datetime) -> None:
+    locker = a_locker((Size.S,))
+    first = a_reservation(locker, noon)
+
+    again = reservations.reserve(
+        locker=locker,
+        size=Size.S,
+        temperature=Temperature.AMBIENT,
+        reference=first.reference,
+        code=first.code,
+        expires_at=first.expires_at,
+    )
+
+    assert again == first
+    assert Reservation.objects.count() == 1
+
+
+def test_of_several_claims_all_or_none_are_met(noon: datetime) -> None:
+    locker, other = a_locker((Size.S,)), a_locker((Size.S,))
+    claims = [
+        Claim(
+            locker=place,
+            size=Size.S,
+            temperature=Temperature.AMBIENT,
+            reference=uuid4(),
+            code=None,
+            expires_at=noon,
+        )
+        for place in (other, locker, locker)
+    ]
+
+    with pytest.raises(NoCompartmentAvailable) as refusal:
+        reservations.reserve_all(claims)
+
+    assert refusal.value.facts["reference"] == claims[2].reference
+    assert not Reservation.objects.exists()
+
+
+def test_claims_for_many_lockers_cost_a_fixed_number_of_queries(
+    noon: datetime, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    lockers = [a_locker() for _ in range(5)]
+    claims = [
+        Claim(
+            locker=place,
+            size=Size.S,
+            temperature=Temperature.AMBIENT,
+            reference=uuid4(),
+            code=None,
+            expires_at=noon,
+        )
+        for place in lockers
+    ]
+
+    # Savepoint, lockers, known references, doors, claims, insert, release.
+    with django_assert_num_queries(7):
+        reservations.reserve_all(claims)
+
+
+def test_free_capacity_counts_doors_that_are_free_and_promised_to_nobody(
+    noon: datetime, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    locker = a_locker((Size.S, Size.M, Size.M, Size.L))
+    other = a_locker((Size.XL,))
+    a_reservation(locker, noon, size=Size.M)
+    Compartment.objects.filter(locker=locker, number=4).update(door=DoorState.JAMMED)
+
+    with django_assert_num_queries(2):
+        free = selectors.free_capacities([locker, other])
+
+    assert free[locker.pk] == {(Temperature.AMBIENT, Size.S): 1, (Temperature.AMBIENT, Size.M): 1}
+    assert free[other.pk] == {(Temperature.AMBIENT, Size.XL): 1}
+
+
+def test_a_cancelled_claim_frees_its_class_and_its_door(noon: datetime) -> None:
+    locker = a_locker((Size.S,))
+    reservation = a_reservation(locker, noon)
+    reservations.bind(reservation)
+
+    reservations.cancel(reservation, at=noon)
+    reservations.cancel(reservation, at=noon)
+
+    assert intent_of(locker, 1) == CompartmentState.FREE
+    a_reservation(locker, noon)
+
+
+def test_a_claim_is_not_cancelled_while_its_door_is_being_opened(noon: datetime) -> None:
+    locker = a_locker((Size.S,))
+    a_cabinet(locker, noon)
+    reservation = a_reservation(locker, noon)
+    commands.open_for_deposit(reservation, at=noon, real_at=noon)
+
+    with pytest.raises(CommandPending):
+        reservations.cancel(reservation, at=noon)
+
+    assert state_of(reservation) == ReservationState.RESERVED
+
+
+def test_deposited_goods_are_not_cancelled(noon: datetime) -> None:
+    locker = a_locker((Size.S,))
+    reservation = deposited(a_reservation(locker, noon), a_cabinet(locker, noon))
+
+    with pytest.raises(InvalidTransition, match="A deposited reservation cannot become cancelled"):
+        reservations.cancel(reservation, at=noon)
+
+
+def test_a_claim_that_nobody_came_for_expires_once(noon: datetime) -> None:
+    locker = a_locker((Size.S,))
+    reservation = a_reservation(locker, noon, expires_in=timedelta(hours=1))
+    heard = []
+    signals.reservation_expired.connect(lambda reservation, **_: heard.append(reservation.pk), weak=False)
+
+    for _ in range(2):
+        reservations.sweep(at=noon + timedelta(hours=2))
+
+    assert heard == [reservation.pk]
+    assert selectors.free_capacity(locker) == {(Temperature.AMBIENT, Size.S): 1}
+
+
+def test_a_stale_row_cannot_be_moved_against_the_table(noon: datetime) -> None:
+    locker = a_locker((Size.S,))
+    reservation = a_reservation(locker, noon)
+    stale = Reservation.objects.get(pk=reservation.pk)
+    reservations.cancel(reservation, at=noon)
+
+    with pytest.raises(InvalidTransition):
+        commands.open_for_deposit(stale, at=noon, real_at=noon)
+    with pytest.raises(InvalidTransition):
+        reservations.confirm_deposit(stale, at=noon)
+
+
+def test_a_deposit_without_a_door_is_not_believed(noon: datetime) -> None:
+    reservation = a_reservation(a_locker(), noon)
+
+    with pytest.raises(DoorNotOpened):
+        reservations.confirm_deposit(reservation, at=noon)
+
+
+@pytest.mark.parametrize("reason", [ReleaseReason.NOT_EMPTY, ReleaseReason.DOOR_JAMMED])
+def test_a_door_that_does_not_serve_waits_for_a_check_and_another_one_is_opened(
+    noon: datetime, reason: ReleaseReason
+) -> None:
+    locker = a_locker((Size.S, Size.S))
+    cabinet = a_cabinet(locker, noon)
+    reservation = a_reservation(locker, noon)
+    first = commands.open_for_deposit(reservation, at=noon, real_at=noon)
+    cabinet.opens(first)
+    cabinet.closes(first)
+
+    reservations.release_door(reservation, reason=reason, at=noon)
+    second = commands.open_for_deposit(reservation, at=noon, real_at=noon)
+
+    assert intent_of(locker, first.compartment.number) == CompartmentState.NEEDS_CHECK
+    assert second.compartment != first.compartment
+
+
+def test_goods_that_do_not_fit_get_the_next_size_and_leave_the_door_to_others(noon: datetime) -> None:
+    locker = a_locker((Size.S, Size.M))
+    cabinet = a_cabinet(locker, noon)
+    reservation = a_reservation(locker, noon)
+    first = commands.open_for_deposit(reservation, at=noon, real_at=noon)
+    cabinet.opens(first)
+    cabinet.closes(first)
+
+    reservations.release_door(reservation, reason=ReleaseReason.DOES_NOT_FIT, at=noon)
+    second = commands.open_for_deposit(reservation, at=noon, real_at=noon)
+
+    assert second.compartment.size == Size.M
+    assert intent_of(locker, 1) == CompartmentState.FREE
+
+
+def test_a_checked_compartment_comes_back_only_as_what_it_is(noon: datetime) -> None:
+    locker = a_locker((Size.S,))
+    compartment = locker.compartments.get()
+    cabinets.demand_check(compartment, reason="test", at=noon)
+
+    with pytest.raises(InvalidTransition, match="A unclaimed compartment cannot become occupied"):
+        cabinets.settle_check(compartment, is_empty=False)
+    cabinets.settle_check(compartment, is_empty=True)
+
+    assert intent_of(locker, 1) == CompartmentState.FREE
+    with pytest.raises(InvalidTransition):
+        cabinets.settle_check(compartment, is_empty=True)
+
+
+def test_an_extension_lets_goods_and_code_live_longer(noon: datetime) -> None:
+    locker = a_locker((Size.S,))
+    code = a_code(noon, lives=timedelta(hours=5))
+    reservation = deposited(a_reservation(locker, noon, code=code), a_cabinet(locker, noon))
+    later = noon + timedelta(days=3)
+
+    reservations.extend(reservation, hold_until=later)
+
+    code.refresh_from_db()
+    assert reservation.hold_until == code.valid_until == later
+    reservations.sweep(at=noon + timedelta(days=2))
+    assert state_of(reservation) == ReservationState.DEPOSITED

@@ -1,0 +1,62 @@
+"""An account is opened for one role, and a token signs it in."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from django.db import IntegrityError, transaction
+from knox.auth import TokenAuthentication
+from rest_framework.test import APIRequestFactory
+
+from logistics.models import Role, User
+from logistics.services import accounts, regions
+from logistics.services.regions import LoadedRegion
+
+pytestmark = pytest.mark.django_db
+
+FIXTURES = Path(__file__).parents[2] / "logistics" / "fixtures" / "hameln_pyrmont"
+
+
+@pytest.fixture
+def loaded() -> LoadedRegion:
+    return regions.load(
+        folder=FIXTURES,
+        slug="hp",
+        seed=1,
+        first_day=date(2026, 3, 7),
+        num_days=1,
+        num_residents=2,
+        at=datetime(2026, 3, 6, 12, tzinfo=UTC),
+    )
+
+
+def test_an_account_acts_for_what_its_role_names_and_nothing_else(loaded: LoadedRegion) -> None:
+    shop = loaded.shops[0]
+
+    user = accounts.open_account(username="clerk", role=Role.SHOP, region=loaded.region, shop=shop)
+
+    assert user.principal.shops == {shop.pk}
+    assert user.principal.regions == {loaded.region.pk}
+    assert not (user.principal.dispatches or user.principal.residents or user.principal.couriers)
+    assert not user.has_usable_password()
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role != Role.DISPATCHER])
+def test_a_role_that_is_about_something_must_name_it(loaded: LoadedRegion, role: Role) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        accounts.open_account(username="someone", role=role, region=loaded.region)
+
+    assert not User.objects.exists()
+
+
+def test_a_token_signs_in_its_own_account(loaded: LoadedRegion) -> None:
+    first, second = (
+        accounts.open_account(username=name, role=Role.DISPATCHER, region=loaded.region) for name in "ab"
+    )
+
+    tokens = {user.pk: accounts.issue_token(user) for user in (first, second)}
+
+    for pk, token in tokens.items():
+        request = APIRequestFactory().get("/", headers={"Authorization": f"Bearer {token}"})
+        signed_in, _ = TokenAuthentication().authenticate(request)
+        assert signed_in.pk == pk

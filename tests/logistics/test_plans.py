@@ -1,0 +1,249 @@
+"""A plan is computed in a process of its own, checked, and released only while it still holds."""
+
+import sys
+
+import pytest
+
+from common import intents
+from common.exceptions import InvalidTransition
+from common.models import Intent
+from lockers.models import Compartment, Reservation
+from lockers.sizes import Size, Temperature
+from lockers.states import CompartmentState
+from logistics import solver
+from logistics.exceptions import PlanInComputation, PlanInfeasible, PlanOutdated, PoolStillOpen
+from logistics.models import Bundle, Handling, Message, Order, Parcel, Plan, Run, Stop
+from logistics.services import plans, pools
+from logistics.states import ParcelState, PlanState, PoolState
+from tests.logistics.builders import Village, a_parcel, a_supply_point, at
+
+pytestmark = pytest.mark.django_db(transaction=True)
+BUDGET_S = 1.0
+
+
+def computed(village: Village, *, close: bool = True) -> Plan:
+    """Return the plan of a village's pool, computed as a worker would."""
+    if close:
+        pools.close(village.pool, at=at(9))
+    else:
+        plans.ask(village.pool, budget_s=BUDGET_S, at=at(8))
+    Plan.objects.update(budget_s=BUDGET_S)
+    plan = village.pool.plans.get()
+    intents.perform(Intent.objects.get(key=f"logistics.compute_plan:{plan.pk}").pk)
+    plan.refresh_from_db()
+    return plan
+
+
+def released(village: Village) -> Plan:
+    """Return the released plan of a village's pool."""
+    plan = computed(village)
+    plans.release(plan, at=at(9, 10))
+    plan.refresh_from_db()
+    return plan
+
+
+def test_a_plan_carries_what_can_be_carried_and_says_what_it_costs() -> None:
+    village = Village()
+    village.order(a_parcel(Size.S), a_parcel(Size.M, Temperature.CHILLED))
+
+    plan = computed(village)
+
+    assert (plan.state, plan.error) == (PlanState.PROPOSED, "")
+    assert (plan.num_carried, plan.num_left_out) == (1, 0)
+    assert plan.cost_cents is not None
+    # The van's fixed cost and at least the straight line there and back.
+    assert plan.cost_cents >= village.shift.vehicle.fixed_cost_cents
+    assert plan.progress["fraction"] > 0
+
+
+def test_an_order_that_cannot_come_along_is_left_out_with_a_reason() -> None:
+    village = Village(compartments=[(Size.S, Temperature.AMBIENT)])
+    for _ in range(2):
+        village.order(a_parcel(Size.S))
+
+    plan = released(village)
+
+    assert (plan.num_carried, plan.num_left_out) == (1, 1)
+    left = Parcel.objects.get(state=ParcelState.DEFERRED)
+    assert left.reason == "locker-full"
+    assert left.reason_text
+    assert Message.objects.filter(kind="deferred", subject=left.order_id).count() == 1
+
+
+def test_the_counter_beside_a_full_locker_takes_what_the_locker_does_not() -> None:
+    village = Village(with_counter=True, compartments=[(Size.S, Temperature.AMBIENT)])
+    for _ in range(2):
+        village.order(a_parcel(Size.S))
+
+    plan = released(village)
+
+    assert plan.num_carried == 2
+    assert Bundle.objects.filter(reservation=None).count() == 1
+    assert Reservation.objects.count() == 1
+
+
+def test_a_released_plan_gives_runs_stops_doors_and_codes() -> None:
+    village = Village()
+    order = village.order(a_parcel(Size.S), a_parcel(Size.S))
+
+    plan = released(village)
+
+    run = Run.objects.get()
+    assert (run.vehicle, run.courier) == (village.shift.vehicle, village.shift.courier)
+    assert [stop.kind for stop in run.stops.all()] == ["start", "shop", "supply_point", "end"]
+    assert Handling.objects.count() == 2 * 2
+    bundle = Bundle.objects.get()
+    assert bundle.reservation is not None
+    assert bundle.reservation.code is not None
+    # Two parcels of 8 l go behind one door of 30 l.
+    assert bundle.reservation.size == Size.M
+    assert {parcel.state for parcel in order.parcels.all()} == {ParcelState.PLANNED}
+    village.pool.refresh_from_db()
+    assert village.pool.state == PoolState.RELEASED
+    assert plan.state == PlanState.RELEASED
+
+
+def test_releasing_twice_gives_one_set_of_runs() -> None:
+    village = Village()
+    village.order()
+    plan = released(village)
+
+    plans.release(plan, at=at(9, 11))
+
+    assert Run.objects.count() == 1
+    assert Message.objects.filter(kind="planned").count() == 1
+
+
+def test_two_orders_of_one_resident_share_a_door_and_a_code() -> None:
+    village = Village()
+    village.order(a_parcel(Size.M))
+    village.order(a_parcel(Size.S))
+
+    released(village)
+
+    # 20 l and 8 l fit behind one door of 30 l.
+    assert Bundle.objects.count() == 1
+    assert Stop.objects.filter(kind="supply_point").count() == 1
+
+
+def test_a_pool_may_be_planned_early_but_not_released_before_it_closes() -> None:
+    village = Village()
+    village.order()
+    plan = computed(village, close=False)
+
+    with pytest.raises(PoolStillOpen):
+        plans.release(plan, at=at(8, 30))
+
+    assert Run.objects.count() == 0
+
+
+def test_a_plan_of_a_pool_that_changed_since_is_outdated() -> None:
+    village = Village()
+    village.order()
+    plan = computed(village, close=False)
+    village.order(listed_at=at(8, 30))
+    pools.close(village.pool, at=at(9))
+
+    with pytest.raises(PlanOutdated):
+        plans.release(plan, at=at(9, 10))
+
+    assert Run.objects.count() == 0
+    assert Order.objects.filter(parcels__state=ParcelState.POOLED).count() == 2
+
+
+def test_a_plan_that_no_longer_fits_the_doors_is_infeasible_and_leaves_nothing_behind() -> None:
+    village = Village(compartments=[(Size.S, Temperature.AMBIENT)])
+    village.order()
+    plan = computed(village)
+    Compartment.objects.get().advance(CompartmentState.OUT_OF_SERVICE)
+
+    with pytest.raises(PlanInfeasible):
+        plans.release(plan, at=at(9, 10))
+
+    plan.refresh_from_db()
+    assert plan.state == PlanState.PROPOSED
+    assert (Run.objects.count(), Reservation.objects.count()) == (0, 0)
+
+
+def test_a_second_plan_waits_until_the_first_is_computed() -> None:
+    village = Village()
+    plans.ask(village.pool, budget_s=1, at=at(7))
+
+    with pytest.raises(PlanInComputation):
+        plans.ask(village.pool, budget_s=1, at=at(7))
+
+    assert Plan.objects.count() == 1
+
+
+def test_a_queued_plan_that_was_cancelled_is_never_computed() -> None:
+    village = Village()
+    plan = plans.ask(village.pool, budget_s=1, at=at(7))
+    plans.cancel(plan, at=at(7))
+
+    intents.perform(Intent.objects.get(kind="logistics.compute_plan").pk)
+
+    plan.refresh_from_db()
+    assert (plan.state, plan.solution) == (PlanState.CANCELLED, None)
+
+
+def test_a_running_plan_stops_within_a_second_or_two_of_the_wish() -> None:
+    village = Village()
+    village.order()
+    plan = plans.ask(village.pool, budget_s=60, at=at(7))
+    Plan.objects.update(is_cancel_requested=True)
+
+    intents.perform(Intent.objects.get(kind="logistics.compute_plan").pk)
+
+    plan.refresh_from_db()
+    assert plan.state == PlanState.CANCELLED
+
+
+def test_a_computed_plan_cannot_be_cancelled() -> None:
+    village = Village()
+    plan = computed(village)
+
+    with pytest.raises(InvalidTransition):
+        plans.cancel(plan, at=at(9, 5))
+
+
+@pytest.fixture
+def broken_solver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A solver that dies with a word of complaint."""
+    monkeypatch.setattr(
+        solver, "COMMAND", (sys.executable, "-c", "import sys; sys.exit('no licence for thinking')")
+    )
+
+
+@pytest.mark.usefixtures("broken_solver")
+def test_a_solver_that_dies_makes_the_plan_fail_with_its_last_words() -> None:
+    village = Village()
+    village.order()
+
+    plan = computed(village)
+
+    assert plan.state == PlanState.FAILED
+    assert "no licence for thinking" in plan.error
+
+
+def test_a_plan_whose_computation_was_given_up_is_failed_and_another_may_be_asked_for() -> None:
+    village = Village()
+    plan = plans.ask(village.pool, budget_s=1, at=at(7))
+    Intent.objects.update(state="dead")
+
+    plans.fail_abandoned(at=at(8))
+    plans.ask(village.pool, budget_s=1, at=at(8))
+
+    plan.refresh_from_db()
+    assert (plan.state, plan.error) == (PlanState.FAILED, "solver-gave-up")
+
+
+def test_a_resident_who_accepts_another_village_gets_goods_there_when_the_own_locker_is_full() -> None:
+    village = Village(compartments=[(Size.S, Temperature.AMBIENT)])
+    elsewhere = a_supply_point(village.region, latitude=52.13)
+    village.resident.alternatives.add(elsewhere)
+    for _ in range(2):
+        village.order(a_parcel(Size.S))
+
+    released(village)
+
+    assert {bundle.supply_point for bundle in Bundle.objects.all()} == {village.supply_point, elsewhere}

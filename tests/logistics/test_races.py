@@ -1,0 +1,117 @@
+"""Races, on PostgreSQL: of many at once exactly one wins, and nobody falls between two pools."""
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from common.exceptions import DomainError
+from logistics.exceptions import PlanInComputation
+from logistics.models import Order, Plan, Pool, Run
+from logistics.services import orders, plans, pools, runs
+from logistics.states import ParcelState
+from tests.logistics.builders import DELIVERY_DATE, Village, a_parcel, a_pool, at
+from tests.logistics.solving import SolverHere
+from tests.logistics.test_plans import computed, released
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
+AT_ONCE = 16
+
+
+@pytest.fixture(autouse=True)
+def _solver_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logistics.services.plans.SolverProcess", SolverHere)
+
+
+def at_once(acts: Sequence[Callable[[], object]]) -> list[object]:
+    """Do everything at the same moment; return results and refusals in order."""
+    start = threading.Barrier(len(acts))
+    outcomes: list[object] = [None] * len(acts)
+
+    def do(number: int) -> None:
+        start.wait()
+        try:
+            outcomes[number] = acts[number]()
+        except DomainError as error:
+            outcomes[number] = error
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=do, args=(number,)) for number in range(len(acts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return outcomes
+
+
+def test_while_a_pool_closes_every_order_is_in_it_or_in_the_next() -> None:
+    village = Village()
+    tomorrow = a_pool(village.region, day=DELIVERY_DATE + timedelta(days=1))
+
+    def list_order() -> Order:
+        return orders.list_order(
+            shop=village.shop, card_number=village.resident.card_number, parcels=[a_parcel()], at=at(8)
+        )
+
+    def close() -> None:
+        pools.close(Pool.objects.get(pk=village.pool.pk), at=at(8))
+
+    outcomes = at_once([*[list_order] * (AT_ONCE - 2), close, close])
+
+    assert not [outcome for outcome in outcomes if isinstance(outcome, DomainError)]
+    assert village.pool.orders.count() + tomorrow.orders.count() == AT_ONCE - 2
+    assert Plan.objects.filter(pool=village.pool).count() == 1
+
+
+def test_of_many_who_ask_for_a_plan_one_gets_it() -> None:
+    village = Village()
+
+    outcomes = at_once([lambda: plans.ask(village.pool, budget_s=1, at=at(8))] * AT_ONCE)
+
+    assert sum(isinstance(outcome, Plan) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, PlanInComputation) for outcome in outcomes) == AT_ONCE - 1
+
+
+def test_a_plan_that_many_release_at_once_is_released_once() -> None:
+    village = Village()
+    village.order()
+    plan = computed(village)
+
+    outcomes = at_once([lambda: plans.release(Plan.objects.get(pk=plan.pk), at=at(9, 10))] * (AT_ONCE // 2))
+
+    assert outcomes == [None] * (AT_ONCE // 2)
+    assert Run.objects.count() == 1
+
+
+def test_an_order_is_cancelled_or_planned_but_never_both() -> None:
+    village = Village()
+    order = village.order()
+
+    at_once(
+        [
+            lambda: orders.cancel(Order.objects.get(pk=order.pk), at=at(8)),
+            lambda: pools.close(Pool.objects.get(pk=village.pool.pk), at=at(8)),
+        ]
+    )
+
+    state = Order.objects.get(pk=order.pk).state
+    assert state in {ParcelState.CANCELLED, ParcelState.POOLED}
+
+
+def test_of_many_starts_of_a_run_one_counts() -> None:
+    village = Village()
+    village.order()
+    released(village)
+    run = Run.objects.get()
+
+    def start() -> None:
+        runs.start(Run.objects.get(pk=run.pk), courier=run.courier, at=at(9, 30))
+
+    outcomes = at_once([start] * AT_ONCE)
+
+    assert outcomes == [None] * AT_ONCE
+    run.refresh_from_db()
+    assert run.state == "under_way"

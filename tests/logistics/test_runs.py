@@ -1,0 +1,296 @@
+"""Runs: one courier drives, every tap counts once, whenever it arrives."""
+
+from datetime import datetime, timedelta
+from random import Random
+from uuid import uuid4
+
+import pytest
+
+from common.clock import real_now
+from lockers.models import Compartment
+from lockers.services import reservations
+from lockers.sizes import Size, Temperature
+from lockers.states import CompartmentState
+from logistics.exceptions import (
+    CourierBusy,
+    NothingToOpen,
+    NotOnThisStop,
+    ReportFromTheFuture,
+    RunNotUnderWay,
+    RunTaken,
+)
+from logistics.models import Bundle, Courier, CourierReport, Message, Order, Parcel, ReportKind, Run, Stop
+from logistics.services import bundles, runs
+from logistics.services.runs import Tap
+from logistics.states import ParcelState, PoolState, RunState, StopState
+from tests.logistics.builders import Village, a_parcel, at
+from tests.logistics.doors import Cabinet
+from tests.logistics.solving import SolverHere
+from tests.logistics.test_plans import released
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Drive:
+    """A released run with everything one needs to drive it."""
+
+    def __init__(self, village: Village | None = None) -> None:
+        self.village = village or Village()
+        if not Order.objects.filter(shop=self.village.shop).exists():
+            self.village.order(a_parcel(Size.S))
+        locker = self.village.supply_point.locker
+        self.cabinet = Cabinet(locker) if locker is not None else None
+        released(self.village)
+        self.run = Run.objects.get(pool=self.village.pool)
+        self.shop_stop = self.run.stops.get(kind="shop")
+        self.point_stop = self.run.stops.get(kind="supply_point")
+        self.end = self.run.stops.get(kind="end")
+
+    def start(self) -> "Drive":
+        """Set out at half past nine."""
+        runs.start(self.run, courier=self.run.courier, at=at(9, 30))
+        return self
+
+    def tap(self, kind: ReportKind, stop: Stop, *, made_at: datetime, **about: object) -> Tap:
+        """Return a tap with a key of its own."""
+        return Tap(key=uuid4(), kind=kind, stop_id=stop.pk, made_at=made_at, **about)  # type: ignore[arg-type]
+
+    def report(self, *taps: Tap, received_at: datetime | None = None) -> int:
+        """Hand taps in."""
+        return runs.report(self.run, taps=taps, received_at=received_at or at(18))
+
+    def load(self) -> "Drive":
+        """Load everything at ten."""
+        self.report(self.tap(ReportKind.LOADED, self.shop_stop, made_at=at(10)), received_at=at(10))
+        return self
+
+    def open(self, bundle: Bundle) -> None:
+        """Open a door, put the goods in, and close it."""
+        assert self.cabinet is not None
+        command = runs.open_door(self.run, stop=self.point_stop, bundle=bundle, at=at(11), real_at=real_now())
+        self.cabinet.open_and_close(command, at=at(11))
+
+    def deposit(self) -> "Drive":
+        """Deposit everything at eleven."""
+        for bundle in Bundle.objects.filter(pool=self.village.pool, reservation__isnull=False):
+            self.open(bundle)
+        self.report(self.tap(ReportKind.DEPOSITED, self.point_stop, made_at=at(11)), received_at=at(11))
+        return self
+
+    @property
+    def states(self) -> set[str]:
+        """The states of all parcels."""
+        return set(Parcel.objects.filter(order__pool=self.village.pool).values_list("state", flat=True))
+
+
+def test_the_ordinary_way_from_the_shop_into_the_compartment() -> None:
+    drive = Drive().start().load().deposit()
+
+    assert drive.states == {ParcelState.DEPOSITED}
+    assert Message.objects.filter(kind="ready").count() == 1
+    drive.point_stop.refresh_from_db()
+    assert drive.point_stop.state == StopState.DONE
+
+
+def test_goods_count_as_deposited_only_when_the_courier_and_the_door_say_so() -> None:
+    drive = Drive().start().load()
+    drive.open(Bundle.objects.get())
+
+    assert drive.states == {ParcelState.LOADED}
+
+    drive.report(drive.tap(ReportKind.DEPOSITED, drive.point_stop, made_at=at(11)))
+    assert drive.states == {ParcelState.DEPOSITED}
+
+
+def test_a_resident_collects_and_the_compartment_is_free_again() -> None:
+    drive = Drive().start().load().deposit()
+    bundle = Bundle.objects.select_related("reservation").get()
+
+    command = bundles.open_for_resident(bundle, at=at(17), real_at=real_now())
+    assert drive.cabinet is not None
+    drive.cabinet.open_and_close(command, at=at(17))
+    drive.cabinet.done(command, at=at(17))
+
+    assert drive.states == {ParcelState.COLLECTED}
+    command.compartment.refresh_from_db()
+    assert command.compartment.state == CompartmentState.FREE
+
+
+def test_another_courier_cannot_take_the_run() -> None:
+    drive = Drive()
+    colleague = Courier.objects.create(region=drive.village.region, name="Kollegin")
+
+    with pytest.raises(RunTaken):
+        runs.start(drive.run, courier=colleague, at=at(9, 30))
+
+    drive.run.refresh_from_db()
+    assert drive.run.state == RunState.PLANNED
+
+
+def test_setting_out_twice_changes_nothing() -> None:
+    drive = Drive().start()
+
+    runs.start(Run.objects.get(pk=drive.run.pk), courier=drive.run.courier, at=at(9, 45))
+
+    drive.run.refresh_from_db()
+    assert drive.run.started_at == at(9, 30)
+
+
+def test_a_courier_is_on_one_run_at_a_time() -> None:
+    first = Drive().start()
+    other = Drive()
+    Run.objects.filter(pk=other.run.pk).update(courier=first.run.courier)
+    other.run.refresh_from_db()
+
+    with pytest.raises(CourierBusy):
+        runs.start(other.run, courier=first.run.courier, at=at(9, 40))
+
+
+def test_a_run_that_has_not_started_takes_no_reports() -> None:
+    drive = Drive()
+
+    with pytest.raises(RunNotUnderWay):
+        drive.report(drive.tap(ReportKind.LOADED, drive.shop_stop, made_at=at(10)))
+    with pytest.raises(RunNotUnderWay):
+        runs.open_door(
+            drive.run, stop=drive.point_stop, bundle=Bundle.objects.get(), at=at(10), real_at=real_now()
+        )
+
+
+def test_a_tap_counts_once_however_often_it_arrives() -> None:
+    drive = Drive().start()
+    tap = drive.tap(ReportKind.LOADED, drive.shop_stop, made_at=at(10))
+
+    assert [drive.report(tap), drive.report(tap, tap)] == [1, 0]
+
+    assert CourierReport.objects.count() == 1
+
+
+def test_a_report_with_one_impossible_tap_leaves_nothing_behind() -> None:
+    drive = Drive().start()
+    stranger = Drive()
+    good = drive.tap(ReportKind.LOADED, drive.shop_stop, made_at=at(10))
+
+    for bad in (
+        drive.tap(ReportKind.LOADED, stranger.shop_stop, made_at=at(10)),
+        drive.tap(ReportKind.LOADED, drive.shop_stop, made_at=at(10), parcels=[uuid4()]),
+        drive.tap(ReportKind.DEPOSITED, drive.point_stop, made_at=at(10), bundle=uuid4()),
+    ):
+        with pytest.raises(NotOnThisStop):
+            drive.report(good, bad)
+
+    assert CourierReport.objects.count() == 0
+    assert drive.states == {ParcelState.PLANNED}
+
+
+def test_a_tap_cannot_come_from_the_future() -> None:
+    drive = Drive().start()
+
+    with pytest.raises(ReportFromTheFuture):
+        drive.report(drive.tap(ReportKind.LOADED, drive.shop_stop, made_at=at(10, 30)), received_at=at(10))
+
+
+def test_a_clock_that_is_slow_does_not_lose_the_loading() -> None:
+    drive = Drive().start()
+
+    drive.report(drive.tap(ReportKind.LOADED, drive.shop_stop, made_at=at(8)))
+
+    assert drive.states == {ParcelState.LOADED}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_taps_in_any_order_end_in_the_same_state(seed: int) -> None:
+    drive = Drive(Village(with_locker=False, with_counter=True)).start()
+    taps = [
+        drive.tap(ReportKind.ARRIVED, drive.shop_stop, made_at=at(9, 50)),
+        drive.tap(ReportKind.LOADED, drive.shop_stop, made_at=at(10)),
+        drive.tap(ReportKind.ARRIVED, drive.point_stop, made_at=at(10, 50)),
+        drive.tap(ReportKind.DEPOSITED, drive.point_stop, made_at=at(11)),
+        drive.tap(ReportKind.ARRIVED, drive.end, made_at=at(12)),
+    ]
+    taps += taps[:2]
+    Random(seed).shuffle(taps)
+
+    for tap in taps:
+        drive.report(tap)
+
+    drive.run.refresh_from_db()
+    drive.village.pool.refresh_from_db()
+    assert drive.states == {ParcelState.AT_COUNTER}
+    assert (drive.run.state, drive.run.finished_at) == (RunState.DONE, at(12))
+    assert drive.village.pool.state == PoolState.DONE
+
+
+def test_what_was_not_delivered_when_the_run_ends_waits_for_the_next_pool() -> None:
+    drive = Drive().start().load()
+
+    drive.report(drive.tap(ReportKind.ARRIVED, drive.end, made_at=at(18)))
+
+    assert drive.states == {ParcelState.DEFERRED}
+    assert Parcel.objects.get().reason == "not-delivered"
+
+
+@pytest.mark.parametrize(
+    ("reason", "state"), [("damaged", "damaged"), ("lost", "lost"), ("missing", "deferred")]
+)
+def test_a_problem_with_the_goods_decides_what_becomes_of_them(reason: str, state: str) -> None:
+    drive = Drive().start()
+
+    drive.report(drive.tap(ReportKind.PROBLEM, drive.shop_stop, made_at=at(10), reason=reason))
+
+    assert drive.states == {state}
+    # The claim to a door is given up, so that others may have it.
+    assert Bundle.objects.get().reservation is not None
+    assert Bundle.objects.select_related("reservation").get().reservation.state == "cancelled"  # type: ignore[union-attr]
+
+
+def test_a_jammed_door_leads_to_another_one() -> None:
+    village = Village(compartments=[(Size.S, Temperature.AMBIENT), (Size.S, Temperature.AMBIENT)])
+    drive = Drive(village).start().load()
+    bundle = Bundle.objects.get()
+    assert drive.cabinet is not None
+    jammed = runs.open_door(drive.run, stop=drive.point_stop, bundle=bundle, at=at(11), real_at=real_now())
+    drive.cabinet.jam(jammed, at=at(11))
+
+    drive.deposit()
+
+    assert drive.states == {ParcelState.DEPOSITED}
+    assert Compartment.objects.get(pk=jammed.compartment_id).state == CompartmentState.NEEDS_CHECK
+    bundle.refresh_from_db()
+    assert bundle.reservation is not None
+    assert bundle.reservation.compartment_id != jammed.compartment_id
+
+
+def test_a_bundle_for_a_counter_has_no_door() -> None:
+    drive = Drive(Village(with_locker=False, with_counter=True)).start().load()
+
+    with pytest.raises(NothingToOpen):
+        runs.open_door(
+            drive.run, stop=drive.point_stop, bundle=Bundle.objects.get(), at=at(11), real_at=real_now()
+        )
+
+
+def test_what_nobody_collects_becomes_overdue_and_keeps_its_compartment() -> None:
+    drive = Drive().start().load().deposit()
+    reservation = Bundle.objects.select_related("reservation").get().reservation
+    assert reservation is not None
+    assert reservation.hold_until is not None
+
+    reservations.sweep(at=reservation.hold_until + timedelta(seconds=1))
+
+    assert drive.states == {ParcelState.OVERDUE}
+    assert Message.objects.filter(kind="overdue").count() == 1
+    assert reservation.compartment is not None
+    assert reservation.compartment.state != CompartmentState.FREE
+
+
+@pytest.fixture(autouse=True)
+def _no_hints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave Redis out: hints are not what is tested here."""
+    monkeypatch.setattr("lockers.wake.device", lambda device_id: None)
+
+
+@pytest.fixture(autouse=True)
+def _solver_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare each test the start of a process."""
+    monkeypatch.setattr("logistics.services.plans.SolverProcess", SolverHere)

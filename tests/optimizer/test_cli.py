@@ -1,0 +1,122 @@
+"""The command line, as the web service and people use it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optimizer import io
+from optimizer.__main__ import main
+from tests.optimizer.builders import a_problem
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["--orders", "25", "--shops", "6", "--supply-points", "5", "--bikes", "2", "--vans", "1"]
+
+
+def lines_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+@pytest.fixture
+def problem_file(tmp_path: Path) -> Path:
+    file = tmp_path / "problem.json"
+    file.write_text(json.dumps(io.problem_to_json(a_problem())))
+    return file
+
+
+def test_progress_comes_line_by_line_and_the_result_last(
+    problem_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = main(["solve", str(problem_file), "--progress", "--iterations", "10"])
+
+    *progress, result = lines_of(capsys)
+    assert status == 0
+    assert {line["type"] for line in progress} == {"progress"}
+    assert (result["type"], result["solution"]["num_carried"], result["violations"]) == ("result", 1, [])
+
+
+def test_without_flags_a_table_for_people_appears(
+    problem_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["solve", str(problem_file), "--iterations", "10"])
+
+    assert "1 carried, 0 left out, 5.00 EUR" in capsys.readouterr().out
+
+
+def test_a_generated_day_is_solved_and_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    problem, result = tmp_path / "problem.json", tmp_path / "result.json"
+    main(["generate", "--seed", "4", *SMALL])
+    problem.write_text(capsys.readouterr().out)
+    main(["solve", str(problem), "--progress", "--iterations", "20"])
+    result.write_text(capsys.readouterr().out)
+
+    assert main(["check", str(problem), str(result)]) == 0
+    assert lines_of(capsys) == [{"type": "check", "violations": []}]
+
+
+def test_a_tampered_result_fails_the_check(problem_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["solve", str(problem_file), "--json", "--iterations", "10"])
+    (result,) = lines_of(capsys)
+    result["solution"]["routes"][0]["distance_m"] = 1
+    tampered = problem_file.with_name("tampered.json")
+    tampered.write_text(json.dumps(result))
+
+    assert main(["check", str(problem_file), str(tampered)]) == 1
+
+
+@pytest.mark.parametrize(
+    ("document", "field"),
+    [("", "document"), ("{}", "format"), ('{"format": "dorfbote-problem", "version": 1}', "places")],
+)
+def test_bad_input_ends_with_an_error_that_names_the_field(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], document: str, field: str
+) -> None:
+    file = tmp_path / "bad.json"
+    file.write_text(document)
+
+    status = main(["solve", str(file), "--progress"])
+
+    (error,) = lines_of(capsys)
+    assert status == 2
+    assert (error["type"], error["code"], error["field"]) == ("error", "invalid-input", field)
+
+
+def test_a_region_without_shops_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", "--shops", "0"]) == 2
+    assert lines_of(capsys)[0]["field"] == "num_shops"
+
+
+def test_a_missing_file_is_an_error_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["solve", "no-such-file.json"]) == 2
+    assert lines_of(capsys)[0]["code"] == "unreadable-file"
+
+
+def test_a_terminated_run_ends_promptly() -> None:
+    generated = subprocess.run(
+        [sys.executable, "-m", "optimizer", "generate"], cwd=ROOT, capture_output=True, check=True
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "optimizer", "solve", "-", "--progress", "--time-limit", "60"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(generated.stdout)
+    process.stdin.close()
+    while json.loads(process.stdout.readline())["phase"] != "routes":
+        pass
+
+    told = time.monotonic()
+    os.kill(process.pid, signal.SIGTERM)
+
+    assert process.wait(timeout=10) == -signal.SIGTERM
+    assert time.monotonic() - told < 2
+    process.stdout.close()

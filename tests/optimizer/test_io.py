@@ -1,0 +1,97 @@
+"""JSON in and out."""
+
+import json
+
+import pytest
+
+from optimizer import io
+from optimizer.checks import ProblemError
+from optimizer.generator import RegionSize, generate
+from optimizer.travel import with_matrices
+from tests.optimizer.builders import a_problem, the_result
+
+SMALL = RegionSize(num_orders=8, num_shops=4, num_supply_points=3, num_bikes=1, num_vans=1)
+
+
+def test_the_documented_example_is_a_problem() -> None:
+    text = (io.__doc__ or "").partition("::\n")[2].partition("\n\nMoments")[0]
+
+    problem = io.read_problem(text)
+
+    assert [order.id for order in problem.orders] == ["o1"]
+    assert problem.vehicles[0].range_m == 60_000
+
+
+def test_a_problem_survives_writing_and_reading() -> None:
+    problem = generate(1, SMALL)
+
+    again = io.read_problem(json.dumps(io.problem_to_json(problem)))
+
+    assert again == problem
+
+
+def test_matrices_survive_writing_and_reading() -> None:
+    problem = with_matrices(generate(1, SMALL))
+
+    again = io.read_problem(json.dumps(io.problem_to_json(problem)))
+
+    assert (again.matrices[1].duration_s == problem.matrices[1].duration_s).all()
+
+
+def test_a_solution_survives_writing_and_reading() -> None:
+    result = the_result(a_problem())
+
+    again = io.read_solution(json.dumps(io.result_to_json(result)))
+
+    assert again == result.solution
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "field"),
+    [
+        (["format"], "other", "format"),
+        (["version"], 2, "version"),
+        (["colour"], "red", "colour"),
+        (["orders", 0, "parcels", 0, "count"], -1, r"orders\[0\].parcels\[0\].count"),
+        (
+            ["orders", 0, "parcels", 0, "count"],
+            True,
+            r"orders\[0\].parcels\[0\].count: must be a whole number",
+        ),
+        (["orders", 0, "parcels", 0, "size"], "XXL", r"orders\[0\].parcels\[0\].size: must be one of S, M"),
+        (["orders", 0, "options"], {}, r"orders\[0\].options: must be a list"),
+        (["places", 0, "latitude"], float("nan"), r"places\[0\].latitude"),
+        (["places", 0], 7, r"places\[0\]: must be an object"),
+        (["vehicles", 0, "shift", "latest_s"], 0, r"vehicles\[0\].shift.latest_s"),
+        (["matrices", 0, "distance_m"], [[1, 2], [3]], r"matrices\[0\].distance_m"),
+        (["max_ride_s"], {"tepid": 1}, "max_ride_s"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_its_path(
+    path: list[str | int], value: object, field: str
+) -> None:
+    document = io.problem_to_json(a_problem())
+    _put(document, path, value)
+
+    with pytest.raises(ProblemError, match=field):
+        io.read_problem(json.dumps(document))
+
+
+def test_what_is_missing_is_named() -> None:
+    document = io.problem_to_json(a_problem())
+    del document["orders"][0]["ready_s"]
+
+    with pytest.raises(ProblemError, match=r"orders\[0\].ready_s: is missing"):
+        io.read_problem(json.dumps(document))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "[" * 100_000, b"\xff", "null"])
+def test_what_is_not_a_document_is_refused(text: str | bytes) -> None:
+    with pytest.raises(ProblemError, match="document"):
+        io.read_problem(text)
+
+
+def _put(document: object, path: list[str | int], value: object) -> None:
+    for key in path[:-1]:
+        document = document[key]  # type: ignore[index] # a path into JSON
+    document[path[-1]] = value  # type: ignore[index] # a path into JSON

@@ -1,0 +1,131 @@
+"""The input refuses nonsense, and names the field."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from optimizer.checks import ProblemError
+from optimizer.problem import (
+    DeliveryOption,
+    Load,
+    Order,
+    ParcelClass,
+    Place,
+    Problem,
+    Profile,
+    Size,
+    Temperature,
+    TimeWindow,
+    TravelMatrix,
+    Zone,
+)
+from tests.optimizer.builders import a_place, a_problem, a_vehicle, an_order
+
+NONSENSE: dict[str, tuple[Callable[[], object], str]] = {
+    "a window that ends before it begins": (lambda: TimeWindow(earliest_s=2, latest_s=1), "latest_s"),
+    "a moment before midnight": (lambda: TimeWindow(earliest_s=-1, latest_s=1), "earliest_s"),
+    "a latitude beyond the pole": (lambda: Place(id="p", latitude=91, longitude=0), "latitude"),
+    "a longitude that is no number": (
+        lambda: Place(id="p", latitude=0, longitude=float("nan")),
+        "longitude",
+    ),
+    "a place without a name": (lambda: Place(id="", latitude=0, longitude=0), "id"),
+    "windows that overlap": (lambda: a_place(windows=[(0, 5), (5, 9)]), "windows"),
+    "a kind of compartment twice": (
+        lambda: a_place(compartments=[(Temperature.AMBIENT, Size.S, 1)] * 2),
+        r"compartments\[1\]",
+    ),
+    "fewer than no compartments": (
+        lambda: a_place(compartments=[(Temperature.AMBIENT, Size.S, -1)]),
+        "count",
+    ),
+    "a negative capacity": (lambda: Load(weight_g=-1, volume_cm3=0), "weight_g"),
+    "a negative range": (lambda: a_vehicle(range_m=-1), "range_m"),
+    "half a cent": (lambda: a_vehicle(cost_per_km_cents=0.5), "cost_per_km_cents"),  # type: ignore[arg-type] # the point of the test
+    "an infinite speed": (lambda: Profile(id="x", speed_m_s=float("inf")), "speed_m_s"),
+    "a standstill": (lambda: Profile(id="x", speed_m_s=0), "speed_m_s"),
+    "no parcel": (lambda: ParcelClass(size=Size.S, count=0), "count"),
+    "a deadline before readiness": (lambda: an_order(ready_s=10, deadline_s=9), "deadline_s"),
+    "a negative penalty": (lambda: an_order(penalty_cents=-1), "unserved_penalty_cents"),
+    "an order for nowhere": (lambda: an_order(to={}), "options"),
+    "an order of nothing": (lambda: _order_without_parcels(), "parcels"),
+    "a line for an area": (
+        lambda: Zone(id="z", ring=((0.0, 0.0), (1.0, 1.0)), forbidden_profiles=()),
+        "ring",
+    ),
+    "a table that is not square": (lambda: _matrix(np.zeros((2, 3), dtype=np.int64)), "distance_m"),
+    "a negative distance": (lambda: _matrix(np.array([[-1]])), "distance_m"),
+    "distances in fractions": (lambda: _matrix(np.array([[0.5]])), "distance_m"),
+    "two places of one name": (lambda: a_problem(places=[a_place("shop"), a_place("shop")]), r"places\[2\]"),
+    "two orders of one name": (lambda: a_problem(orders=[an_order(), an_order()]), r"orders\[1\]"),
+    "a pickup nowhere": (lambda: a_problem(orders=[an_order(pickup="moon")]), r"orders\[0\].pickup_place"),
+    "a delivery nowhere": (
+        lambda: a_problem(orders=[an_order(to="moon")]),
+        r"orders\[0\].options\[0\].place",
+    ),
+    "a vehicle from nowhere": (lambda: a_problem(vehicles=[a_vehicle(start="moon")]), r"vehicles\[0\]"),
+    "a vehicle of no kind": (
+        lambda: a_problem(vehicles=[a_vehicle(profile="mule")]),
+        r"vehicles\[0\].profile",
+    ),
+    "a matrix of another size": (lambda: _problem_with_small_matrix(), r"matrices\[0\]"),
+    "a ride limit below nothing": (
+        lambda: a_problem(max_ride_s={Temperature.CHILLED: -1}),
+        "max_ride_s.chilled",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NONSENSE)
+def test_nonsense_is_refused_with_the_name_of_the_field(case: str) -> None:
+    build, field = NONSENSE[case]
+
+    with pytest.raises(ProblemError, match=field):
+        build()
+
+
+def test_an_order_that_claims_nothing_cannot_go_to_a_locker() -> None:
+    order = Order(
+        id="order",
+        pickup_place="shop",
+        ready_s=0,
+        deadline_s=1,
+        parcels=(ParcelClass(size=Size.S),),
+        options=(DeliveryOption(place="point"),),
+        unserved_penalty_cents=1,
+    )
+
+    with pytest.raises(ProblemError, match=r"orders\[0\].compartments"):
+        a_problem(places=[a_place("shop"), a_place("point", compartments=[])], orders=[order])
+
+
+def test_chilled_goods_take_their_own_room_but_weigh_like_all() -> None:
+    order = an_order(temperature=Temperature.CHILLED, count=2, volume_cm3=5, weight_g=7)
+
+    assert order.load == Load(weight_g=14, volume_cm3=0, chilled_cm3=10, frozen_cm3=0)
+
+
+def _order_without_parcels() -> Order:
+    return Order(
+        id="order",
+        pickup_place="shop",
+        ready_s=0,
+        deadline_s=1,
+        parcels=(),
+        options=(DeliveryOption(place="point"),),
+        unserved_penalty_cents=1,
+    )
+
+
+def _matrix(table: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]") -> TravelMatrix:
+    return TravelMatrix(profile="van", distance_m=table, duration_s=np.zeros((1, 1), dtype=np.int64))
+
+
+def _problem_with_small_matrix() -> Problem:
+    return Problem(
+        places=(a_place("hub"), a_place("shop")),
+        vehicles=(),
+        orders=(),
+        matrices=(_matrix(np.zeros((1, 1), dtype=np.int64)),),
+    )

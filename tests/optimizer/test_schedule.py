@@ -1,0 +1,85 @@
+"""A route on the clock."""
+
+from optimizer.day import Day, Leg
+from optimizer.problem import Problem, Temperature
+from optimizer.schedule import Failure, Timetable, evaluate
+from optimizer.shipments import shipment_of
+from tests.optimizer.builders import EIGHT, a_place, a_problem, an_order
+
+HOUR = 3600
+
+
+def legs_of(day: Day, sequence: str) -> list[Leg]:
+    """Return legs: ``+0`` picks order 0 up, ``-0`` delivers it."""
+    pairs = [shipment_of(day, [order], [0]).legs() for order in range(len(day.problem.orders))]
+    return [pairs[int(token[1:])][token[0] == "-"] for token in sequence.split()]
+
+
+def on_the_clock(problem: Problem, sequence: str) -> Timetable:
+    day = Day(problem)
+    outcome = evaluate(day.classes[0], legs_of(day, sequence))
+    assert isinstance(outcome, Timetable)
+    return outcome
+
+
+def test_legs_at_one_place_are_one_visit() -> None:
+    problem = a_problem(orders=[an_order("a", handling_s=30), an_order("b", handling_s=40)])
+
+    timetable = on_the_clock(problem, "+0 +1 -0 -1")
+
+    assert [visit.service_s for visit in timetable.visits] == [70, 70]
+
+
+def test_a_visit_waits_for_the_last_of_its_goods() -> None:
+    problem = a_problem(orders=[an_order("a"), an_order("b", ready_s=11 * HOUR)])
+
+    timetable = on_the_clock(problem, "+0 +1 -0 -1")
+
+    assert timetable.starts_s[0] == 11 * HOUR
+
+
+def test_goods_that_cannot_start_together_are_two_visits() -> None:
+    problem = a_problem(
+        orders=[an_order("a", deadline_s=9 * HOUR), an_order("b", ready_s=10 * HOUR)],
+    )
+
+    timetable = on_the_clock(problem, "+0 -0 +1 -1")
+
+    assert len(timetable.visits) == 4
+    day = Day(problem)
+    assert evaluate(day.classes[0], legs_of(day, "+0 +1 -0 -1")) == Failure.WINDOW
+
+
+def test_the_run_waits_through_the_lunch_break_only_if_it_must() -> None:
+    windows = [(EIGHT, 9 * HOUR), (14 * HOUR, 15 * HOUR)]
+    places = [a_place("shop", 5), a_place("point", 10, windows=windows)]
+    problem = a_problem(places=places, orders=[an_order("a", ready_s=9 * HOUR)])
+
+    timetable = on_the_clock(problem, "+0 -0")
+
+    # Shop at 13:51:40, point at 14:00, no waiting.
+    assert (timetable.starts_s, timetable.wait_s) == ([14 * HOUR - 500, 14 * HOUR], 0)
+
+
+def test_waiting_happens_before_loading_where_goods_may_not_ride_long() -> None:
+    places = [a_place("early", 5), a_place("shop", 6), a_place("point", 10, windows=[(10 * HOUR, 11 * HOUR)])]
+    orders = [
+        an_order("a", pickup="early", deadline_s=10 * HOUR),
+        an_order("b", temperature=Temperature.CHILLED),
+    ]
+    early = a_place("early", 5, windows=[(EIGHT, EIGHT + HOUR)])
+    problem = a_problem(places=[early, *places[1:]], orders=orders, max_ride_s={Temperature.CHILLED: 400})
+
+    timetable = on_the_clock(problem, "+0 +1 -0 -1")
+
+    # From the shop to the point it takes 400 s; the vehicle must not leave the shop before 09:53:20.
+    assert timetable.starts_s == [EIGHT + HOUR, 10 * HOUR - 400, 10 * HOUR]
+
+
+def test_the_load_is_counted_after_deliveries() -> None:
+    places = [a_place("shop", 5), a_place("point", 10)]
+    orders = [an_order("a", weight_g=700), an_order("b", pickup="point", to="shop", weight_g=800)]
+
+    timetable = on_the_clock(a_problem(places=places, orders=orders), "+0 +1 -0 -1")
+
+    assert timetable.max_load[0] == 800
