@@ -19,12 +19,12 @@ def hand_out(publish: Callable[[int, str], None], *, at: datetime, is_long: Call
     ``publish`` takes the identifier and the queue; ``is_long`` tells whether a queue is so long that what
     was handed out before must not be handed out again yet. ``at`` is real time.
     """
+    open_intents = Intent.objects.to_hand_out(at=at, again_after=AGAIN_AFTER)
+    if not open_intents.exists():
+        # Most passes find nothing; they should not take SQLite's one write lock to learn it.
+        return 0
     with transaction.atomic():
-        due = list(
-            Intent.objects.to_hand_out(at=at, again_after=AGAIN_AFTER)
-            .order_by("pk")
-            .select_for_update(skip_locked=True)[:BATCH]
-        )
+        due = list(open_intents.order_by("pk").select_for_update(skip_locked=True)[:BATCH])
         chosen = [intent for intent in due if intent.handed_out_at is None or not is_long(intent.queue)]
         Intent.objects.filter(pk__in=[intent.pk for intent in chosen]).update(handed_out_at=at)
     for done, intent in enumerate(chosen):

@@ -38,10 +38,14 @@ class Stateful(models.Model):
         manager = type(self)._base_manager
         mine: dict[str, Any] = {"pk": self.pk, "state__in": sources}
         rows = manager.filter(**mine).update(state=to, **changes)
+        if rows == 1:
+            for name, value in ({"state": to.value} | changes).items():
+                setattr(self, name, value)
+            return True
         self.refresh_from_db()
-        if rows == 0 and self.state != to:
+        if self.state != to:
             raise InvalidTransition(thing=self._meta.verbose_name, present=self.state, wanted=to.value)
-        return rows == 1
+        return False
 
 
 def is_closed(transitions: Mapping[StateT, frozenset[StateT]], states: type[StateT]) -> bool:

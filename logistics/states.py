@@ -41,7 +41,8 @@ PARCEL_TRANSITIONS: Mapping[ParcelState, frozenset[ParcelState]] = {
     _P.DEPOSITED: frozenset({_P.COLLECTED, _P.OVERDUE}) | _MISHAPS,
     _P.AT_COUNTER: frozenset({_P.COLLECTED, _P.OVERDUE}) | _MISHAPS,
     _P.OVERDUE: frozenset({_P.COLLECTED, _P.RETURNING}) | _MISHAPS,
-    _P.DEFERRED: frozenset({_P.POOLED, _P.CANCELLED, _P.RETURNING}) | _MISHAPS,
+    # Deposited after all: the door's word came after the run had ended.
+    _P.DEFERRED: frozenset({_P.POOLED, _P.CANCELLED, _P.RETURNING, _P.DEPOSITED, _P.AT_COUNTER}) | _MISHAPS,
     _P.RETURNING: frozenset({_P.RETURNED, _P.AT_HUB}) | _MISHAPS,
     _P.COLLECTED: frozenset(),
     _P.CANCELLED: frozenset(),

@@ -9,7 +9,7 @@ from lockers.models import OpenCommand, Reservation
 from lockers.services import commands
 from logistics.exceptions import NotAtCounter, NothingToOpen
 from logistics.models import Bundle
-from logistics.services import messages, parcels
+from logistics.services import messages, parcels, visits
 from logistics.states import ParcelState
 
 
@@ -51,6 +51,7 @@ def hand_over(bundle: Bundle, *, at: datetime) -> None:
 def note_deposited(reservation: Reservation, *, at: datetime) -> None:
     """Follow the locker: goods lie behind a closed door and the courier confirmed it."""
     if bundle := _note(reservation, ParcelState.DEPOSITED, at=at):
+        visits.settle_for(bundle.parcels.all())
         messages.tell_ready(bundle, at=at)
 
 

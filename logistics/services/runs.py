@@ -1,11 +1,12 @@
 """Runs: started by one courier, reported tap by tap, in whatever order the taps arrive."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from common import events
 from common.exceptions import InvalidTransition
@@ -21,7 +22,7 @@ from logistics.exceptions import (
     RunTaken,
 )
 from logistics.models import Bundle, Courier, CourierReport, Parcel, ReportKind, Run, Stop, StopKind
-from logistics.services import parcels, pools
+from logistics.services import parcels, pools, visits
 from logistics.states import ParcelState, RunState, StopState
 
 #: How far a courier's device may be ahead of us.
@@ -87,14 +88,15 @@ def report(run: Run, *, taps: Sequence[Tap], received_at: datetime) -> int:
     if run.started_at is None:
         raise RunNotUnderWay(present=run.state)
     known = set(run.reports.filter(key__in=[tap.key for tap in taps]).values_list("key", flat=True))
-    new = {tap.key: tap for tap in taps if tap.key not in known}
-    stops = {stop.pk: stop for stop in run.stops.prefetch_related("handlings__parcel")}
-    for tap in sorted(new.values(), key=lambda tap: tap.made_at):
-        if tap.made_at > received_at + CLOCK_TOLERANCE:
-            raise ReportFromTheFuture
-        if tap.stop_id not in stops:
-            raise NotOnThisStop
-        _apply(run, stops[tap.stop_id], tap, received_at=received_at)
+    new = sorted({tap.key: tap for tap in taps if tap.key not in known}.values(), key=lambda tap: tap.made_at)
+    stops = _stops(run, new)
+    goods = {tap.key: _goods(stops, tap, received_at=received_at) for tap in new}
+    _store(run, new, goods, received_at=received_at)
+    for tap in new:
+        # A device whose clock is slow cannot have handled goods before the run began.
+        made_at = max(tap.made_at, run.started_at)
+        _apply(run, stops[tap.stop_id], tap, goods[tap.key], made_at=made_at, received_at=received_at)
+    visits.settle(stops.values())
     return len(new)
 
 
@@ -116,35 +118,18 @@ def open_door(run: Run, *, stop: Stop, bundle: Bundle, at: datetime, real_at: da
     return commands.open_for_deposit(bundle.reservation, at=at, real_at=real_at)
 
 
-def _apply(run: Run, stop: Stop, tap: Tap, *, received_at: datetime) -> None:
-    goods = _goods(stop, tap)
-    stored = CourierReport.objects.create(
-        run=run,
-        stop=stop,
-        key=tap.key,
-        kind=tap.kind,
-        reason=tap.reason,
-        made_at=tap.made_at,
-        received_at=received_at,
-    )
-    stored.parcels.set(goods)
-    assert run.started_at is not None  # noqa: S101 - checked by the caller
-    # A device whose clock is slow cannot have handled goods before the run began.
-    made_at = max(tap.made_at, run.started_at)
-    match tap.kind:
-        case ReportKind.ARRIVED:
-            _arrive(run, stop, made_at=made_at, received_at=received_at)
-        case ReportKind.LOADED:
-            _say(goods, ParcelState.LOADED, made_at=made_at, received_at=received_at)
-            stop.advance(StopState.DONE)
-        case ReportKind.DEPOSITED:
-            _deposit(run, goods, stop, made_at=made_at, received_at=received_at)
-        case ReportKind.PROBLEM:
-            _problem(run, goods, tap.reason, made_at=made_at, received_at=received_at)
+def _stops(run: Run, taps: Sequence[Tap]) -> dict[UUID, Stop]:
+    named = run.stops.filter(pk__in={tap.stop_id for tap in taps})
+    return {stop.pk: stop for stop in named.prefetch_related("handlings__parcel__bundle__reservation")}
 
 
-def _goods(stop: Stop, tap: Tap) -> list[Parcel]:
-    handled = [handling.parcel for handling in stop.handlings.all()]
+def _goods(stops: Mapping[UUID, Stop], tap: Tap, *, received_at: datetime) -> list[Parcel]:
+    """Return the parcels that a tap is about."""
+    if tap.made_at > received_at + CLOCK_TOLERANCE:
+        raise ReportFromTheFuture
+    if tap.stop_id not in stops:
+        raise NotOnThisStop
+    handled = [handling.parcel for handling in stops[tap.stop_id].handlings.all()]
     if tap.bundle is not None:
         named = [parcel for parcel in handled if parcel.bundle_id == tap.bundle]
     elif tap.parcels:
@@ -156,6 +141,44 @@ def _goods(stop: Stop, tap: Tap) -> list[Parcel]:
     if not named and tap.kind != ReportKind.ARRIVED:
         raise NotOnThisStop
     return named
+
+
+def _store(
+    run: Run, taps: Sequence[Tap], goods: Mapping[UUID, list[Parcel]], *, received_at: datetime
+) -> None:
+    stored = CourierReport.objects.bulk_create(
+        CourierReport(
+            run=run,
+            stop_id=tap.stop_id,
+            key=tap.key,
+            kind=tap.kind,
+            reason=tap.reason,
+            made_at=tap.made_at,
+            received_at=received_at,
+        )
+        for tap in taps
+    )
+    named = CourierReport.parcels.through
+    named.objects.bulk_create(
+        named(courierreport_id=report.pk, parcel_id=parcel.pk)
+        for report in stored
+        for parcel in goods[report.key]
+    )
+
+
+def _apply(
+    run: Run, stop: Stop, tap: Tap, goods: list[Parcel], *, made_at: datetime, received_at: datetime
+) -> None:
+    match tap.kind:
+        case ReportKind.ARRIVED:
+            _arrive(run, stop, made_at=made_at, received_at=received_at)
+        case ReportKind.LOADED:
+            _say(goods, ParcelState.LOADED, made_at=made_at, received_at=received_at)
+            stop.advance(StopState.DONE)
+        case ReportKind.DEPOSITED:
+            _deposit(run, goods, made_at=made_at, received_at=received_at)
+        case ReportKind.PROBLEM:
+            _problem(run, goods, tap.reason, made_at=made_at, received_at=received_at)
 
 
 def _say(goods: list[Parcel], to: ParcelState, *, made_at: datetime, received_at: datetime) -> None:
@@ -170,22 +193,12 @@ def _arrive(run: Run, stop: Stop, *, made_at: datetime, received_at: datetime) -
         _finish(run, made_at=made_at, received_at=received_at)
 
 
-def _deposit(run: Run, goods: list[Parcel], stop: Stop, *, made_at: datetime, received_at: datetime) -> None:
-    bundles = Bundle.objects.filter(parcels__in=goods).select_related("reservation").distinct()
-    for bundle in bundles:
-        if bundle.reservation is not None:
-            _confirm_deposit(run, bundle.reservation, made_at=made_at)
-        else:
-            at_counter = [parcel for parcel in goods if parcel.bundle_id == bundle.pk]
-            _say(at_counter, ParcelState.AT_COUNTER, made_at=made_at, received_at=received_at)
-    if stop.state != StopState.DONE and not _undelivered(stop):
-        stop.advance(StopState.DONE)
-
-
-def _undelivered(stop: Stop) -> bool:
-    return Parcel.objects.filter(
-        handlings__stop=stop, state__in=[ParcelState.PLANNED, ParcelState.LOADED]
-    ).exists()
+def _deposit(run: Run, goods: list[Parcel], *, made_at: datetime, received_at: datetime) -> None:
+    for reservation in _reservations(goods):
+        _confirm_deposit(run, reservation, made_at=made_at)
+    at_counter = [parcel for parcel in goods if parcel.bundle and parcel.bundle.reservation is None]
+    if at_counter:
+        _say(at_counter, ParcelState.AT_COUNTER, made_at=made_at, received_at=received_at)
 
 
 #: Reasons that concern a door, not the goods: the courier asks for another door.
@@ -233,20 +246,22 @@ def _note(run: Run, kind: str, *, at: datetime, reservation: Reservation) -> Non
     events.record(kind, scope=run.pool.region.slug, at=at, run=str(run.pk), reservation=str(reservation.pk))
 
 
-def _reservations(goods: list[Parcel]) -> Iterable[Reservation]:
-    bundles = {parcel.bundle_id for parcel in goods}
-    return Reservation.objects.filter(bundle__in=bundles - {None})
+def _reservations(goods: Iterable[Parcel]) -> list[Reservation]:
+    """Return the claims to doors of the bundles that the goods are in."""
+    bundles = {parcel.bundle.pk: parcel.bundle for parcel in goods if parcel.bundle is not None}
+    return [bundle.reservation for bundle in bundles.values() if bundle.reservation is not None]
 
 
 def _finish(run: Run, *, made_at: datetime, received_at: datetime) -> None:
     """End the run; what was not delivered waits for the next pool."""
     if not run.advance(RunState.DONE, finished_at=made_at):
         return
-    undelivered = list(
-        Parcel.objects.filter(
-            handlings__stop__run=run, state__in=[ParcelState.PLANNED, ParcelState.LOADED]
-        ).distinct()
+    on_board = Parcel.objects.filter(
+        handlings__stop__run=run, state__in=[ParcelState.PLANNED, ParcelState.LOADED]
     )
+    # What the courier called deposited lies behind a door that has yet to say so.
+    said_deposited = Q(bundle__reservation__confirmed_at__isnull=False)
+    undelivered = list(on_board.exclude(said_deposited).distinct())
     parcels.report(
         undelivered,
         to=ParcelState.DEFERRED,

@@ -230,6 +230,22 @@ def test_what_was_not_delivered_when_the_run_ends_waits_for_the_next_pool() -> N
     assert Parcel.objects.get().reason == "not-delivered"
 
 
+def test_what_was_called_deposited_is_not_taken_for_undelivered_while_its_door_is_silent() -> None:
+    drive = Drive().start().load()
+    bundle = Bundle.objects.get()
+    assert drive.cabinet is not None
+    command = runs.open_door(drive.run, stop=drive.point_stop, bundle=bundle, at=at(11), real_at=real_now())
+    drive.report(drive.tap(ReportKind.DEPOSITED, drive.point_stop, made_at=at(11)))
+
+    drive.report(drive.tap(ReportKind.ARRIVED, drive.end, made_at=at(12)))
+    assert drive.states == {ParcelState.LOADED}
+
+    drive.cabinet.open_and_close(command, at=at(12))
+    assert drive.states == {ParcelState.DEPOSITED}
+    drive.point_stop.refresh_from_db()
+    assert drive.point_stop.state == StopState.DONE
+
+
 @pytest.mark.parametrize(
     ("reason", "state"), [("damaged", "damaged"), ("lost", "lost"), ("missing", "deferred")]
 )
