@@ -15,12 +15,14 @@ def database() -> dict[str, Any]:
     Return Django's database settings for ``DATABASE_URL``.
 
     SQLite writes ahead and takes its write lock when a transaction begins: with the default, deferred
-    locking, concurrent writers fail with "database is locked" instead of waiting for each other.
+    locking, concurrent writers fail with "database is locked" instead of waiting for each other. How they
+    wait is told in ``config.sqlite``.
     """
     settings: dict[str, Any] = env.db_url(
         "DATABASE_URL", default=f"sqlite:///{PROJECT_ROOT / 'var' / 'dorfbote.sqlite3'}"
     )
     if settings["ENGINE"] == "django.db.backends.sqlite3":
+        settings["ENGINE"] = "config.sqlite"
         settings["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,

@@ -9,7 +9,7 @@ from django.conf import settings
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip tests of locks and races on SQLite, which cannot show a missing lock."""
-    if settings.DATABASES["default"]["ENGINE"] != "django.db.backends.sqlite3":
+    if settings.DATABASES["default"]["ENGINE"] != "config.sqlite":
         return
     for item in items:
         if item.get_closest_marker("postgres"):

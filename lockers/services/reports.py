@@ -115,15 +115,35 @@ class Scene:
 
     def _snapshot(self, event: DeviceEvent) -> None:
         """Take the doors as they are; what moved unreported is settled as if it had been reported."""
-        for row in event.data["compartments"]:
+        rows = event.data["compartments"]
+        self._attend_to_all(rows)
+        idle: list[Compartment] = []
+        for row in rows:
             compartment = self._compartment(row["compartment_number"])
             door = DoorState(row["door_state"])
             if door == DoorState.OPEN and compartment.door not in {DoorState.OPEN, DoorState.LEFT_OPEN}:
                 self._found_open(compartment)
             elif door == DoorState.CLOSED and compartment.door not in {DoorState.CLOSED, DoorState.JAMMED}:
-                self._door_closed(compartment)
+                if compartment.state in {CompartmentState.FREE, CompartmentState.RESERVED}:
+                    idle.append(compartment)
+                else:
+                    self._door_closed(compartment)
             elif door == DoorState.UNKNOWN and compartment.door != DoorState.UNKNOWN:
                 _write(compartment, door=DoorState.UNKNOWN)
+        self._close_idle(idle)
+
+    def _attend_to_all(self, rows: list[dict[str, object]]) -> None:
+        """Read all compartments of a snapshot at once."""
+        numbers = {row["compartment_number"] for row in rows}
+        known = {compartment.number for compartment in self._compartments.values()}
+        for found in Compartment.objects.filter(locker=self._device.locker, number__in=numbers - known):
+            self._keep(found)
+
+    def _close_idle(self, compartments: list[Compartment]) -> None:
+        """Write down closed doors behind which nobody does anything."""
+        Compartment.objects.filter(pk__in=[one.pk for one in compartments]).update(door=DoorState.CLOSED)
+        for compartment in compartments:
+            compartment.door = DoorState.CLOSED
 
     def _done(self, event: DeviceEvent) -> None:
         holder = self._holder(self._compartment(event.data["compartment_number"]))

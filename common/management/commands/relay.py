@@ -18,7 +18,7 @@ from common.tasks import perform
 
 logger = logging.getLogger(__name__)
 
-IDLE_S = 0.1
+IDLE_S = 0.05
 UNREACHABLE_S = 1.0
 #: Above this many messages nothing is handed out a second time.
 LONG_QUEUE = 1000

@@ -1,0 +1,101 @@
+"""Writers of one SQLite file stand in line: all get their turn, and a turn ends however its holder ends."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.db.utils import load_backend
+
+pytestmark = pytest.mark.django_db
+
+WRITER = """
+import sys
+from tests.config.test_sqlite import connect
+connection = connect(sys.argv[1])
+connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+print("in turn", flush=True)
+sys.stdin.read()
+"""
+
+
+def connect(file: str) -> Any:
+    """Return a connection of its own to a file, as another process would have."""
+    settings = connections["default"].settings_dict | {
+        "NAME": file,
+        "ENGINE": "config.sqlite",
+        "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20},
+        "CONN_MAX_AGE": 0,
+    }
+    return load_backend("config.sqlite").DatabaseWrapper(settings)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """A database with one counter."""
+    name = str(tmp_path / "turns.sqlite3")
+    connection = connect(name)
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE counter (value INTEGER)")
+        cursor.execute("INSERT INTO counter VALUES (0)")
+    connection.close()
+    return name
+
+
+def count_up(file: str, times: int) -> None:
+    """Read and write in one transaction, again and again."""
+    connection = connect(file)
+    for _ in range(times):
+        connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT value FROM counter")
+            value = cursor.fetchone()[0]
+            cursor.execute("UPDATE counter SET value = %s", [value + 1])
+        connection.commit()
+        connection.set_autocommit(True)
+    connection.close()
+
+
+def test_many_writers_lose_nothing_and_none_is_refused(file: str) -> None:
+    writers = [threading.Thread(target=count_up, args=(file, 25)) for _ in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+
+    with connect(file).cursor() as cursor:
+        cursor.execute("SELECT value FROM counter")
+        assert cursor.fetchone()[0] == 8 * 25
+
+
+def test_a_transaction_that_is_rolled_back_gives_its_turn_away(file: str) -> None:
+    first = connect(file)
+    first.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+    first.rollback()
+    first.set_autocommit(True)
+
+    count_up(file, 1)
+
+
+def test_a_process_that_is_killed_gives_its_turn_away(file: str) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", f"import django; django.setup(){WRITER}", file],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "in turn\n"
+    waiting = threading.Thread(target=count_up, args=(file, 1))
+    waiting.start()
+    waiting.join(timeout=0.3)
+    assert waiting.is_alive()
+
+    holder.kill()
+    holder.communicate()
+    waiting.join(timeout=10)
+
+    assert not waiting.is_alive()
