@@ -19,7 +19,7 @@ RETRY_AFTER_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 #: After so much silence the link counts as lost, and begins anew.
 SILENCE_S = 10.0
 #: Reports that follow each other so soon travel together.
-LINGER_S = 0.03
+LINGER_S = 0.12
 
 
 class Refused(Exception):

@@ -17,7 +17,7 @@ from typing import Any
 from common import clock
 
 #: People whose moments lie so near to each other act at the same time.
-QUANTUM = timedelta(minutes=60)
+QUANTUM = timedelta(minutes=90)
 
 Actor = Coroutine[Any, Any, None]
 #: Is awaited before time goes on, until what people did has taken effect.

@@ -1,6 +1,7 @@
 """One day of one region, from the first order to the books."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class Day:
         self._windows = windows
         self._console = console
         self._is_demo = is_demo
-        self._num_settled = 0
+        self._settled: Counter[world.Place] = Counter()
         self._dispatcher = Dispatcher(
             cast.signed_in(cast.credentials["dispatcher"]), region_id=cast.credentials["region"]["id"]
         )
@@ -140,17 +141,16 @@ class Day:
 
     async def _settle(self) -> None:
         """Let what happened at lockers take effect before time goes on, as it does in life within seconds."""
-        num_asked = self._cast.world.asked.total()
-        if num_asked == self._num_settled:
-            return
-        self._num_settled = num_asked
+        touched = self._cast.world.asked - self._settled
+        self._settled += touched
         held = self._cast.world.behind_doors()
         await self._dispatcher.until_doors_agree(
             lambda locker: {
                 compartment["number"]
                 for compartment in locker["compartments"]
                 if world.compartment(locker["slug"], compartment["number"]) in held
-            }
+            },
+            of_lockers={world.locker_of(door) for door in touched},
         )
 
     async def _books(

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from tests.cast.api import Api
 
 ZONE = ZoneInfo("Europe/Berlin")
-LOOK_EVERY_S = 0.2
+LOOK_EVERY_S = 0.1
 PATIENCE_S = 60.0
 #: How long what happened at the lockers may take to be known everywhere; the books tell if it took longer.
 SETTLING_S = 30.0
@@ -101,9 +101,9 @@ class Dispatcher:
         """Return all orders of the region."""
         return await self._api.pages("orders/")
 
-    async def lockers(self) -> list[Any]:
-        """Return all lockers of the region with their compartments."""
-        return await self._api.pages("lockers/")
+    async def lockers(self, *, named: Set[str] = frozenset()) -> list[Any]:
+        """Return the lockers of the region, or some of them, with their compartments."""
+        return await self._api.pages("lockers/", **({"slug": sorted(named)} if named else {}))
 
     async def day(self, pool_id: str) -> Mapping[str, Any]:
         """Return the API's own books of a pool."""
@@ -116,16 +116,20 @@ class Dispatcher:
             while not all(locker["is_online"] for locker in await self.lockers()):
                 await asyncio.sleep(LOOK_EVERY_S)
 
-    async def until_doors_agree(self, occupied: Callable[[Locker], Set[int]]) -> None:
+    async def until_doors_agree(
+        self, occupied: Callable[[Locker], Set[int]], *, of_lockers: Set[str]
+    ) -> None:
         """
-        Wait until the lockers' reports have taken effect: no door is in use, and goods are where they are.
+        Wait until some lockers' reports have taken effect: no door is in use, and goods are where they are.
 
         Gives up without a word; the books tell what never agreed.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLING_S):
-                while not all(_agrees(locker, occupied(locker)) for locker in await self.lockers()):
-                    await asyncio.sleep(LOOK_EVERY_S)
+                while of_lockers:
+                    seen = await self.lockers(named=of_lockers)
+                    of_lockers = {one["slug"] for one in seen if not _agrees(one, occupied(one))}
+                    await asyncio.sleep(LOOK_EVERY_S if of_lockers else 0)
 
     async def until_overdue(self, parcels: Set[str]) -> None:
         """Wait until parcels have become overdue by themselves; gives up without a word."""

@@ -118,6 +118,11 @@ def compartment(locker: str, number: int) -> Place:
     return Place(Kind.COMPARTMENT, f"{locker}/{number}")
 
 
+def locker_of(door: Place) -> str:
+    """Return the locker of a compartment."""
+    return door.name.rpartition("/")[0]
+
+
 def counter(supply_point: str) -> Place:
     """Return a counter as a place."""
     return Place(Kind.COUNTER, supply_point)

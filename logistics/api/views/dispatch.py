@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, status
 from rest_framework.exceptions import NotFound
 from rest_framework.pagination import CursorPagination
@@ -164,7 +164,10 @@ class ByVillage(CursorPagination):
     max_page_size = NewestFirst.max_page_size
 
 
-@extend_schema(tags=["dispatch"])
+@extend_schema(
+    tags=["dispatch"],
+    parameters=[OpenApiParameter("slug", many=True, description="Only these lockers.")],
+)
 class LockersView(generics.ListAPIView[Locker]):
     """List the lockers of the regions that one dispatches, with their compartments."""
 
@@ -172,8 +175,10 @@ class LockersView(generics.ListAPIView[Locker]):
     pagination_class = ByVillage
 
     def get_queryset(self) -> QuerySet[Locker]:
-        """Return the lockers that the asker may see."""
-        return selectors.lockers_visible_to(principal_of(self.request))
+        """Return the lockers that the asker may see, or those of them that were named."""
+        visible = selectors.lockers_visible_to(principal_of(self.request))
+        named = self.request.query_params.getlist("slug")
+        return visible.filter(slug__in=named) if named else visible
 
 
 @extend_schema(tags=["dispatch"])
