@@ -34,15 +34,22 @@ def can_serve(doors: Iterable[Space], wanted: Iterable[Space]) -> bool:
     )
 
 
-def left_over(doors: Iterable[Size], wanted: Iterable[Size]) -> Mapping[Size, int]:
-    """Return how many doors of each size stay free when each claim takes the smallest that fits."""
+def left_over(doors: Iterable[Space], wanted: Iterable[Space]) -> Mapping[Space, int]:
+    """
+    Return how many doors of each kind stay free when each claim takes the smallest that fits.
+
+    Claims for low doors choose first; the others take a low door only where no other is as small. All that
+    stay free can be promised at once. Claims are not bound by this choice, so now and then there is room for
+    more: a small claim that takes a small low door here could as well have taken a large high one.
+    """
     free = Counter(doors)
-    for claim in sorted(wanted, key=lambda size: -size.rank):
-        for size in Size:
-            if size.rank >= claim.rank and free[size]:
-                free[size] -= 1
-                break
-    return {size: free[size] for size in Size if free[size]}
+    for claim in sorted(wanted, key=lambda claim: (claim.is_low, claim.size.rank), reverse=True):
+        heights = (True,) if claim.is_low else (False, True)
+        fitting = (Space(size, low) for size in Size if size.rank >= claim.size.rank for low in heights)
+        taken = next((door for door in fitting if free[door]), None)
+        if taken is not None:
+            free[taken] -= 1
+    return +free
 
 
 def _at_least(spaces: Mapping[tuple[int, bool], int], rank: int, *, is_low: bool) -> int:

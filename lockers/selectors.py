@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from lockers.capacity import left_over
+from lockers.capacity import Space, left_over
 from lockers.models import Compartment, Locker, Reservation
-from lockers.sizes import Size, Temperature
+from lockers.sizes import Height, Size, Temperature
 
-Capacity = Mapping[tuple[Temperature, Size], int]
+#: Compartments by temperature, size, and whether the door is low.
+Capacity = Mapping[tuple[Temperature, Size, bool], int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,24 +37,24 @@ def free_capacities(lockers: Iterable[Locker]) -> Mapping[UUID, Capacity]:
     wanted = [locker.pk for locker in lockers]
     doors = defaultdict(list)
     claims = defaultdict(list)
-    for locker_id, temperature, size in (
+    for locker_id, temperature, size, height in (
         Compartment.objects.free()
         .filter(locker__in=wanted)
         .order_by()
-        .values_list("locker_id", "temperature", "size")
+        .values_list("locker_id", "temperature", "size", "height")
     ):
-        doors[locker_id, temperature].append(Size(size))
-    for locker_id, temperature, size in (
+        doors[locker_id, temperature].append(Space(Size(size), is_low=height == Height.LOW))
+    for locker_id, temperature, size, low_door in (
         Reservation.objects.unbound()
         .filter(locker__in=wanted)
-        .values_list("locker_id", "temperature", "size")
+        .values_list("locker_id", "temperature", "size", "low_door")
     ):
-        claims[locker_id, temperature].append(Size(size))
+        claims[locker_id, temperature].append(Space(Size(size), is_low=low_door))
     return {
         locker_id: {
-            (temperature, size): number
+            (temperature, space.size, space.is_low): number
             for temperature in Temperature
-            for size, number in left_over(
+            for space, number in left_over(
                 doors[locker_id, temperature.value], claims[locker_id, temperature.value]
             ).items()
         }

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from math import ceil
@@ -16,7 +16,7 @@ from shapely.geometry import shape
 
 from lockers import selectors as lockers
 from lockers.models import Compartment
-from lockers.sizes import Size, Temperature
+from lockers.sizes import Height, Size, Temperature
 from logistics.goods import ALL_SIZES, PARCEL_CM3, Pack, pack
 from logistics.models import Hub, Order, Parcel, ParcelReport, Pool, Shift, Shop, SupplyPoint, Vehicle, Zone
 from logistics.states import ParcelState
@@ -122,20 +122,30 @@ def waiting_orders(pool: Pool) -> list[WaitingOrder]:
         WaitingOrder(
             order=order,
             parcels=list(order.parcels.all()),
-            packs=pack(order.parcels.all(), largest=largest.get(order.supply_point.locker_id, ALL_SIZES)),
+            packs=pack(
+                order.parcels.all(),
+                largest=largest.get((order.supply_point.locker_id, order.resident.needs_low_door), ALL_SIZES),
+            ),
             waited_before=order.pk in waited_before,
         )
         for order in orders
     ]
 
 
-def _largest_classes(points: Iterable[SupplyPoint]) -> dict[UUID | None, dict[Temperature, Size]]:
-    """Return the largest compartment of each temperature for each locker."""
+def _largest_classes(
+    points: Iterable[SupplyPoint],
+) -> dict[tuple[UUID | None, bool], dict[Temperature, Size]]:
+    """Return the largest compartment of each temperature for each locker, of all and of the low ones."""
     built_in = Compartment.objects.filter(locker__in={point.locker_id for point in points} - {None})
-    largest: dict[UUID | None, dict[Temperature, Size]] = defaultdict(dict)
-    for locker, temperature, size in built_in.values_list("locker", "temperature", "size").distinct():
-        present = largest[locker].get(Temperature(temperature), Size.S)
-        largest[locker][Temperature(temperature)] = max(present, Size(size), key=lambda one: one.rank)
+    largest: dict[tuple[UUID | None, bool], dict[Temperature, Size]] = defaultdict(dict)
+    for locker, temperature, size, height in built_in.values_list(
+        "locker", "temperature", "size", "height"
+    ).distinct():
+        for low in {False, height == Height.LOW}:
+            present = largest[locker, low].get(Temperature(temperature), Size.S)
+            largest[locker, low][Temperature(temperature)] = max(
+                present, Size(size), key=lambda one: one.rank
+            )
     return largest
 
 
@@ -239,14 +249,15 @@ def _supply_point_places(points: Iterable[SupplyPoint], day: DeliveryDay) -> lis
     return places
 
 
-def _stock(free: Mapping[tuple[Temperature, Size], int]) -> tuple[optimizer.Compartments, ...]:
+def _stock(free: lockers.Capacity) -> tuple[optimizer.Compartments, ...]:
     return tuple(
         optimizer.Compartments(
             temperature=optimizer.Temperature(temperature.value),
             size=optimizer.Size(size.value),
             count=max(0, count),
+            low=low,
         )
-        for (temperature, size), count in sorted(free.items())
+        for (temperature, size, low), count in sorted(free.items())
     )
 
 
@@ -303,7 +314,9 @@ def _order(waiting: WaitingOrder, pool: Pool, day: DeliveryDay) -> optimizer.Ord
         unserved_penalty_cents=UNSERVED_CENTS + waiting.waited_before * UNSERVED_AGAIN_CENTS,
         compartments=tuple(
             optimizer.CompartmentDemand(
-                temperature=optimizer.Temperature(one.temperature.value), size=optimizer.Size(one.size.value)
+                temperature=optimizer.Temperature(one.temperature.value),
+                size=optimizer.Size(one.size.value),
+                low=order.resident.needs_low_door,
             )
             for one in waiting.packs
         ),

@@ -2,7 +2,7 @@ r"""
 PuLP: orders to supply points and compartments, before any route is known.
 
 Sets: orders :math:`o`, their options :math:`k` (each a place :math:`l`), rows :math:`q` of room that
-deliveries share (compartments of a locker, temperature and size or larger; volume of a counter).
+deliveries share (compartments of a locker, see :class:`optimizer.compartments.Room`; volume of a counter).
 Letters: :math:`y_{ok}` the order takes the option, :math:`z_o` it finds no place, :math:`w_l` a vehicle must
 call at the place; :math:`c_{ok}` estimated cost, :math:`p_o` penalty, :math:`f_l` cost of a call,
 :math:`a_{okq}` what the option takes of a row, :math:`b_q` the room.

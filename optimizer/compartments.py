@@ -1,22 +1,35 @@
 """What lockers and counters have room for, and what deliveries take of it."""
 
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 
 from optimizer.day import Day
-from optimizer.problem import Size, Temperature
+from optimizer.problem import CompartmentDemand, Compartments, Size, Temperature
 
-#: A row that deliveries share: compartments of a locker of a temperature and of a size or larger; or the
-#: volume of a place (both ``None``).
-Row = tuple[int, Temperature | None, Size | None]
+#: Demands of at least the first size that need a low door, and other demands of at least the second;
+#: ``None`` stands for none of them.
+Demands = tuple[Size | None, Size | None]
+#: A row that deliveries share: demands for compartments of a temperature at a place; or, without a
+#: temperature, the volume of the place.
+Row = tuple[int, Temperature | None, Demands]
+
+_VOLUME: Demands = (None, None)
 
 
 class Room:
-    """
+    r"""
     The shared rows of a day: right-hand sides, and what each option of each order takes.
 
-    Sizes are nested: for each locker, temperature and size, what is claimed in that size or larger may not
-    exceed the compartments of that size or larger. By Hall's theorem these rows are exact.
+    For each locker and temperature, and sizes :math:`s \le t`: demands for low doors of size *s* or larger
+    and other demands of size *t* or larger may together not exceed the low compartments of size *s* or larger
+    and the other ones of size *t* or larger. These are all that can serve such demands, and demands for low
+    doors alone have rows of their own, so by Hall's theorem [1]_ the rows are exact. Rows that others imply
+    are left out: only sizes that are demanded count, and where nobody needs a low door only :math:`s = t`.
+
+    References
+    ----------
+    .. [1] Hall, P. (1935). On representatives of subsets. *Journal of the London Mathematical Society*,
+           10(1), 26-30. https://doi.org/10.1112/jlms/s1-10.37.26
     """
 
     def __init__(self, day: Day) -> None:
@@ -25,11 +38,18 @@ class Room:
         self.capacity: dict[Row, int] = {}
         for index, place in enumerate(day.problem.places):
             if place.volume_limit_cm3 is not None:
-                self.capacity[index, None, None] = place.volume_limit_cm3
-            for stock in place.compartments or ():
-                for size in _up_to(stock.size):
-                    row = index, stock.temperature, size
-                    self.capacity[row] = self.capacity.get(row, 0) + stock.count
+                self.capacity[index, None, _VOLUME] = place.volume_limit_cm3
+        self._touched: dict[tuple[int, CompartmentDemand], list[Row]] = {}
+        for (index, temperature), demands in _demands(day).items():
+            stock = [c for c in day.problem.places[index].compartments or () if c.temperature == temperature]
+            rows = _rows(demands)
+            for row in rows:
+                room = sum(compartments.count for compartments in stock if _counts(compartments, row))
+                self.capacity[index, temperature, row] = room
+            for demand in demands:
+                self._touched[index, demand] = [
+                    (index, temperature, row) for row in rows if _counts(demand, row)
+                ]
 
     def claims(self, order: int, option: int) -> Counter[Row]:
         """Return what an option of an order takes of each row; not to be changed."""
@@ -44,9 +64,10 @@ class Room:
         index = self._day.option_place(order, option)
         place = self._day.problem.places[index]
         if place.volume_limit_cm3 is not None:
-            taken[index, None, None] = row.volume_cm3
+            taken[index, None, _VOLUME] = row.volume_cm3
         if place.compartments is not None:
-            taken.update((index, d.temperature, size) for d in row.compartments for size in _up_to(d.size))
+            for demand in row.compartments:
+                taken.update(self._touched[index, demand])
         return taken
 
     def fits(self, taken: Counter[Row], more: Counter[Row]) -> bool:
@@ -61,5 +82,31 @@ class Room:
         return total
 
 
-def _up_to(size: Size) -> list[Size]:
-    return [other for other in Size if other.rank <= size.rank]
+def _demands(day: Day) -> Mapping[tuple[int, Temperature], set[CompartmentDemand]]:
+    """Return the kinds of demands that may come to each locker, by place and temperature."""
+    demands: dict[tuple[int, Temperature], set[CompartmentDemand]] = defaultdict(set)
+    for number, order in enumerate(day.problem.orders):
+        for option in range(len(order.options)):
+            index = day.option_place(number, option)
+            if day.problem.places[index].compartments is not None:
+                for demand in order.compartments:
+                    demands[index, demand.temperature].add(demand)
+    return demands
+
+
+def _rows(demands: Iterable[CompartmentDemand]) -> list[Demands]:
+    """Return the rows that no other row implies, in a fixed order."""
+    present = {(demand.size, demand.low) for demand in demands}
+    low = [size for size in Size if (size, True) in present]
+    other = [size for size in Size if (size, False) in present]
+    return [
+        *((size, None) for size in low),
+        *((one, size) for one in low for size in other if one.rank <= size.rank),
+        *((size, size) for size in other if size not in low),
+    ]
+
+
+def _counts(thing: Compartments | CompartmentDemand, row: Demands) -> bool:
+    """Tell whether compartments belong to the right-hand side of a row, or a demand to its left-hand side."""
+    least = row[0] if thing.low else row[1]
+    return least is not None and thing.size.rank >= least.rank

@@ -133,10 +133,13 @@ class Explainer:
         place = row.options[-option].place
         sizes = [demand.size for demand in row.compartments]
         size = max(sizes, key=lambda size: size.rank, default=None)
+        low = any(demand.low for demand in row.compartments)
+        more = "More room behind low doors" if low else "More room"
+        facts: Facts = {"place": place, "size": str(size or ""), "saved_cents": saved_cents}
         return Remedy(
             kind=RemedyKind.MORE_COMPARTMENTS,
-            sentence=f"More room in {place} would save {saved_cents} cents.",
-            facts={"place": place, "size": str(size or ""), "saved_cents": saved_cents},
+            sentence=f"{more} in {place} would save {saved_cents} cents.",
+            facts={**facts, "door": "low"} if low else facts,
         )
 
     def _first_remedy(self, order: int, options: Sequence[int]) -> Remedy | None:

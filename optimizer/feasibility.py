@@ -6,7 +6,7 @@ This module shares no code with the scheduler or the models, so that one mistake
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, product
 
 from optimizer.problem import Load, Order, Place, Problem, Size, Temperature, Vehicle
 from optimizer.solution import Route, Solution, Stop
@@ -76,25 +76,32 @@ class _Check:
                 yield f"vehicle {vehicle} has {times} routes"
 
     def compartments(self) -> Iterator[str]:
-        """Give the largest claims the smallest compartments that take them; nothing may remain."""
-        claims: dict[tuple[str, Temperature], list[Size]] = defaultdict(list)
+        """
+        Give each claim the smallest compartment that takes it; nothing may remain.
+
+        Claims to low doors choose first, and large ones before small ones: so each leaves what is most useful
+        to the rest.
+        """
+        claims: dict[tuple[str, Temperature], list[tuple[bool, int]]] = defaultdict(list)
         for place, order in self._deliveries():
             if place.compartments is not None:
                 for demand in order.compartments:
-                    claims[place.id, demand.temperature].append(demand.size)
-        for (place_id, temperature), sizes in claims.items():
+                    rank = list(Size).index(demand.size)
+                    claims[place.id, demand.temperature].append((demand.low, rank))
+        for (place_id, temperature), wanted in claims.items():
             free = Counter(
                 {
-                    stock.size: stock.count
+                    (stock.size, stock.low): stock.count
                     for stock in self.problem.place_by_id[place_id].compartments or ()
                     if stock.temperature == temperature
                 }
             )
-            for size in sorted(sizes, key=list(Size).index, reverse=True):
-                larger = list(Size)[list(Size).index(size) :]
-                fitting = next((other for other in larger if free[other]), None)
+            for low, rank in sorted(wanted, reverse=True):
+                doors = product(list(Size)[rank:], (True,) if low else (False, True))
+                fitting = next((door for door in doors if free[door]), None)
                 if fitting is None:
-                    yield f"{place_id} has no {temperature} compartment left for size {size}"
+                    kind = f"low {temperature}" if low else temperature
+                    yield f"{place_id} has no {kind} compartment left for size {list(Size)[rank]}"
                 else:
                     free[fitting] -= 1
 

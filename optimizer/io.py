@@ -11,7 +11,7 @@ keys are refused. A small but complete problem::
        {"id": "bakery", "latitude": 52.104, "longitude": 9.356, "stop_duration_s": 120,
         "windows": [{"earliest_s": 34200, "latest_s": 64800}]},
        {"id": "grohnde", "latitude": 52.018, "longitude": 9.413, "stop_duration_s": 120,
-        "compartments": [{"temperature": "ambient", "size": "M", "count": 2}]}],
+        "compartments": [{"temperature": "ambient", "size": "M", "count": 2, "low": true}]}],
      "zones": [{"id": "centre", "ring": [[9.35, 52.10], [9.36, 52.10], [9.36, 52.11]],
                 "forbidden_profiles": ["van"]}],
      "profiles": [{"id": "bike", "speed_m_s": 4.5, "detour_factor": 1.3},
@@ -28,14 +28,15 @@ keys are refused. A small but complete problem::
         "parcels": [{"size": "S", "temperature": "ambient", "count": 1,
                      "volume_cm3": 12000, "weight_g": 1500}],
         "options": [{"place": "grohnde", "preference_penalty_cents": 0}],
-        "unserved_penalty_cents": 1500, "compartments": [{"temperature": "ambient", "size": "S"}],
-        "handling_s_per_parcel": 30}],
+        "unserved_penalty_cents": 1500, "handling_s_per_parcel": 30,
+        "compartments": [{"temperature": "ambient", "size": "S", "low": true}]}],
      "co2e_price_cents_per_kg": 20, "max_ride_s": {"chilled": 7200}}
 
 Moments are whole seconds after midnight of the delivery day. ``compartments`` of a place: a list makes it
 a locker (an empty one accepts nothing), absent or ``null`` a shop, hub or counter. ``compartments`` of an
-order: what it claims when it goes to a locker, one entry for each bundle. A matrix has ``profile``,
-``distance_m`` and ``duration_s``, square, in the order of ``places``.
+order: what it claims when it goes to a locker, one entry for each bundle. ``low`` (``false`` if left out)
+marks compartments whose doors can be reached from a wheelchair, and claims that need one of these. A matrix
+has ``profile``, ``distance_m`` and ``duration_s``, square, in the order of ``places``.
 
 A result is an object with ``"format": "dorfbote-result"``, ``"version": 1`` and the fields of
 :class:`optimizer.result.Result`; its ``solution`` holds ``routes`` and ``left_out`` as in
@@ -236,14 +237,15 @@ def _read_scalar(kind: Any, data: object, path: str) -> object:
         if data not in [member.value for member in kind]:
             raise ProblemError(path, f"must be one of {', '.join(str(member.value) for member in kind)}")
         return kind(data)
-    if isinstance(data, bool) or not isinstance(data, (int, float) if kind is float else kind):
+    accepted = (int, float) if kind is float else kind
+    if isinstance(data, bool) != (kind is bool) or not isinstance(data, accepted):
         raise ProblemError(path, f"must be {_TYPE_NAMES[kind]}")
     if isinstance(data, float) and not math.isfinite(data):
         raise ProblemError(path, "must be a finite number")
     return data
 
 
-_TYPE_NAMES = {int: "a whole number", float: "a number", str: "a text"}
+_TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
 def _join(path: str, name: object) -> str:

@@ -3,9 +3,9 @@ PuLP: which of the routes found are driven.
 
 Sets: columns :math:`r` (a whole shift of one vehicle, put on the clock by :mod:`optimizer.schedule`), orders
 :math:`i`, classes :math:`k` of equal vehicle shifts, rows :math:`q` of room that deliveries share
-(compartments of a locker, temperature and size or larger; volume of a counter). Letters: :math:`x_r` the
-column is driven, :math:`u_i` the order is left out; :math:`c_r`, :math:`p_i` their costs in cents,
-:math:`n_k` the number of shifts, :math:`a_{rq}` what a column takes of a row, :math:`b_q` the room.
+(compartments of a locker, see :class:`optimizer.compartments.Room`; volume of a counter). Letters:
+:math:`x_r` the column is driven, :math:`u_i` the order is left out; :math:`c_r`, :math:`p_i` their costs in
+cents, :math:`n_k` the number of shifts, :math:`a_{rq}` what a column takes of a row, :math:`b_q` the room.
 """
 
 from collections import Counter

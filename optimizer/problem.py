@@ -67,6 +67,11 @@ class Compartments:
     """
     How many compartments of one kind a locker has free for this pool.
 
+    Parameters
+    ----------
+    low
+        Their doors can be reached from a wheelchair.
+
     Raises
     ------
     ProblemError
@@ -76,6 +81,7 @@ class Compartments:
     temperature: Temperature
     size: Size
     count: int
+    low: bool = False
 
     def __post_init__(self) -> None:
         checks.whole("count", self.count)
@@ -123,7 +129,7 @@ class Place:
         checks.optional_whole("volume_limit_cm3", self.volume_limit_cm3)
         for before, after in zip(self.windows, self.windows[1:], strict=False):
             checks.require(before.latest_s < after.earliest_s, "windows", "must be in order and not overlap")
-        kinds = [(stock.temperature, stock.size) for stock in self.compartments or ()]
+        kinds = [(stock.temperature, stock.size, stock.low) for stock in self.compartments or ()]
         checks.unique("compartments", kinds)
 
 
@@ -307,10 +313,18 @@ class ParcelClass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompartmentDemand:
-    """A compartment that an order claims at a locker, of this size or larger."""
+    """
+    A compartment that an order claims at a locker, of this size or larger.
+
+    Parameters
+    ----------
+    low
+        Only a low door will do; otherwise any does.
+    """
 
     temperature: Temperature
     size: Size
+    low: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from django.db.models import Max, prefetch_related_objects
 
 from common import events
 from lockers.models import Compartment
-from lockers.sizes import Size, Temperature
+from lockers.sizes import Height, Size, Temperature
 from logistics.exceptions import (
     CutoffPassed,
     OrderTooHeavy,
@@ -136,9 +136,10 @@ def _refuse_what_nowhere_fits(resident: Resident, parcels: Iterable[ParcelSpec])
     if any(point.has_counter for point in points):
         return
     lockers = [point.locker_id for point in points]
-    built_in = set(
-        Compartment.objects.filter(locker__in=lockers).values_list("temperature", "size").distinct()
-    )
+    doors = Compartment.objects.filter(locker__in=lockers)
+    if resident.needs_low_door:
+        doors = doors.filter(height=Height.LOW)
+    built_in = set(doors.values_list("temperature", "size").distinct())
     for parcel in parcels:
         if not any(
             temperature == parcel.temperature and Size(size).rank >= parcel.size.rank

@@ -139,8 +139,23 @@ def test_free_capacity_counts_doors_that_are_free_and_promised_to_nobody(
     with django_assert_num_queries(2):
         free = selectors.free_capacities([locker, other])
 
-    assert free[locker.pk] == {(Temperature.AMBIENT, Size.S): 1, (Temperature.AMBIENT, Size.M): 1}
-    assert free[other.pk] == {(Temperature.AMBIENT, Size.XL): 1}
+    assert free[locker.pk] == {
+        (Temperature.AMBIENT, Size.S, False): 1,
+        (Temperature.AMBIENT, Size.M, False): 1,
+    }
+    assert free[other.pk] == {(Temperature.AMBIENT, Size.XL, False): 1}
+
+
+def test_free_capacity_says_which_doors_are_low_and_leaves_out_those_promised(noon: datetime) -> None:
+    locker = a_locker(
+        (Size.S, Size.S, Size.M, Size.M), heights=(Height.LOW, Height.LOW, Height.LOW, Height.HIGH)
+    )
+    a_reservation(locker, noon, size=Size.S, low_door=True)
+    a_reservation(locker, noon, size=Size.M)
+
+    free = selectors.free_capacity(locker)
+
+    assert free == {(Temperature.AMBIENT, Size.S, True): 1, (Temperature.AMBIENT, Size.M, True): 1}
 
 
 def test_a_cancelled_claim_frees_its_class_and_its_door(noon: datetime) -> None:
@@ -185,7 +200,7 @@ def test_a_claim_that_nobody_came_for_expires_once(noon: datetime) -> None:
         reservations.sweep(at=noon + timedelta(hours=2))
 
     assert heard == [reservation.pk]
-    assert selectors.free_capacity(locker) == {(Temperature.AMBIENT, Size.S): 1}
+    assert selectors.free_capacity(locker) == {(Temperature.AMBIENT, Size.S, False): 1}
 
 
 def test_a_stale_row_cannot_be_moved_against_the_table(noon: datetime) -> None:

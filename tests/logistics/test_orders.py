@@ -107,6 +107,15 @@ def test_a_parcel_that_no_compartment_takes_is_refused_where_there_is_no_counter
         village.order(a_parcel(Size.S, Temperature.FROZEN))
 
 
+def test_who_needs_a_low_door_is_not_promised_a_high_one() -> None:
+    village = Village()
+    village.resident.needs_low_door = True
+    village.resident.save()
+
+    with pytest.raises(ParcelTooLarge):
+        village.order(a_parcel(Size.S))
+
+
 def test_a_counter_or_an_alternative_takes_what_the_locker_does_not() -> None:
     village = Village(compartments=[(Size.S, Temperature.AMBIENT)])
     village.resident.alternatives.add(a_supply_point(village.region, with_locker=False, with_counter=True))

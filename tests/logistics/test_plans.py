@@ -1,21 +1,35 @@
 """A plan is computed in a process of its own, checked, and released only while it still holds."""
 
 import sys
+from datetime import time
+from uuid import uuid4
 
 import pytest
 
 from common import intents
 from common.exceptions import InvalidTransition
 from common.models import Intent
-from lockers.models import Compartment, Reservation
-from lockers.sizes import Size, Temperature
+from lockers.models import Compartment, Locker, Reservation
+from lockers.services import reservations
+from lockers.sizes import Height, Size, Temperature
 from lockers.states import CompartmentState
 from logistics import solver
 from logistics.exceptions import PlanInComputation, PlanInfeasible, PlanOutdated, PoolStillOpen
-from logistics.models import Bundle, Handling, Message, Order, Parcel, Plan, Run, Stop
+from logistics.models import (
+    Bundle,
+    Handling,
+    Message,
+    Order,
+    Parcel,
+    Plan,
+    Resident,
+    Run,
+    Stop,
+    SupplyPoint,
+)
 from logistics.services import plans, pools
 from logistics.states import ParcelState, PlanState, PoolState
-from tests.logistics.builders import Village, a_parcel, a_supply_point, at
+from tests.logistics.builders import Village, a_parcel, a_resident, a_supply_point, an_order, at
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BUDGET_S = 1.0
@@ -97,7 +111,7 @@ def test_a_released_plan_gives_runs_stops_doors_and_codes() -> None:
     assert bundle.reservation.code is not None
     # Two parcels of 8 l go behind one door of 30 l.
     assert bundle.reservation.size == Size.M
-    assert {parcel.state for parcel in order.parcels.all()} == {ParcelState.PLANNED}
+    assert {parcel.state for parcel in Parcel.objects.filter(order=order)} == {ParcelState.PLANNED}
     village.pool.refresh_from_db()
     assert village.pool.state == PoolState.RELEASED
     assert plan.state == PlanState.RELEASED
@@ -247,3 +261,87 @@ def test_a_resident_who_accepts_another_village_gets_goods_there_when_the_own_lo
     released(village)
 
     assert {bundle.supply_point for bundle in Bundle.objects.all()} == {village.supply_point, elsewhere}
+
+
+@pytest.fixture
+def village_with_one_low_door() -> Village:
+    """A village with two residents who need a low door, and one low chilled door besides a high one."""
+    village = Village(compartments=[(Size.M, Temperature.CHILLED)] * 2)
+    Compartment.objects.filter(number=1).update(height=Height.LOW)
+    Resident.objects.update(needs_low_door=True)
+    return village
+
+
+def order_for_two(village: Village, **second: object) -> tuple[Order, Order]:
+    """List chilled goods for the village's resident, and the same for another."""
+    other = a_resident(village.region, supply_point=village.supply_point, **second)
+    parcel = a_parcel(Size.M, Temperature.CHILLED)
+    return village.order(parcel), an_order(shop=village.shop, resident=other, parcels=[parcel])
+
+
+def test_of_two_residents_who_need_the_only_low_door_one_waits_with_a_reason(
+    village_with_one_low_door: Village,
+) -> None:
+    order_for_two(village_with_one_low_door, needs_low_door=True)
+
+    plan = released(village_with_one_low_door)
+
+    assert (plan.state, plan.num_carried, plan.num_left_out) == (PlanState.RELEASED, 1, 1)
+    assert Parcel.objects.get(state=ParcelState.DEFERRED).reason == "locker-full"
+    reservation = Reservation.objects.get()
+    assert reservation.low_door
+    assert reservations.bind(reservation).number == 1
+
+
+def test_the_counter_takes_what_has_no_low_door(village_with_one_low_door: Village) -> None:
+    SupplyPoint.objects.update(counter_opens=time(9), counter_closes=time(18))
+    order_for_two(village_with_one_low_door, needs_low_door=True)
+
+    plan = released(village_with_one_low_door)
+
+    assert plan.num_carried == 2
+    assert Reservation.objects.get().low_door
+    assert Bundle.objects.filter(reservation=None).count() == 1
+
+
+def test_who_needs_no_low_door_leaves_it_to_who_does(village_with_one_low_door: Village) -> None:
+    order_for_two(village_with_one_low_door)
+
+    plan = released(village_with_one_low_door)
+
+    assert plan.num_carried == 2
+    assert sorted(Reservation.objects.values_list("low_door", flat=True)) == [False, True]
+
+
+def test_a_low_door_promised_to_an_earlier_pool_is_not_planned_with(
+    village_with_one_low_door: Village,
+) -> None:
+    village = village_with_one_low_door
+    reservations.reserve(
+        locker=Locker.objects.get(),
+        size=Size.S,
+        temperature=Temperature.CHILLED,
+        reference=uuid4(),
+        code=None,
+        expires_at=at(23),
+        low_door=True,
+    )
+    order_for_two(village)
+
+    released(village)
+
+    left = Parcel.objects.get(state=ParcelState.DEFERRED)
+    assert left.order.resident == village.resident
+    assert left.reason == "no-compartment-large-enough"
+
+
+def test_goods_are_packed_for_the_low_doors_of_who_needs_one() -> None:
+    village = Village(compartments=[(size, Temperature.AMBIENT) for size in (Size.M, Size.M, Size.L)])
+    Compartment.objects.filter(size=Size.M).update(height=Height.LOW)
+    Resident.objects.update(needs_low_door=True)
+    # 40 l fit behind one large door or two medium ones; the large door is too high.
+    village.order(a_parcel(Size.M), a_parcel(Size.M))
+
+    released(village)
+
+    assert list(Reservation.objects.values_list("size", flat=True)) == [Size.M, Size.M]

@@ -40,7 +40,7 @@ def a_place(
     *,
     windows: Sequence[tuple[int, int]] = (),
     stop_duration_s: int = 0,
-    compartments: Sequence[tuple[Temperature, Size, int]] | None = None,
+    compartments: Sequence[tuple[Temperature, Size, int] | tuple[Temperature, Size, int, bool]] | None = None,
     volume_limit_cm3: int | None = None,
 ) -> Place:
     stock = None if compartments is None else tuple(some_compartments(*kind) for kind in compartments)
@@ -55,8 +55,8 @@ def a_place(
     )
 
 
-def some_compartments(temperature: Temperature, size: Size, count: int) -> Compartments:
-    return Compartments(temperature=temperature, size=size, count=count)
+def some_compartments(temperature: Temperature, size: Size, count: int, low: bool = False) -> Compartments:
+    return Compartments(temperature=temperature, size=size, count=count, low=low)
 
 
 def a_vehicle(
@@ -104,6 +104,7 @@ def an_order(
     weight_g: int = 1_000,
     penalty_cents: int = 100_000,
     handling_s: int = 0,
+    low: bool = False,
 ) -> Order:
     """Build an order; ``to`` names its place, or its places with their preference penalties."""
     options = {to: 0} if isinstance(to, str) else to
@@ -120,7 +121,7 @@ def an_order(
         ),
         options=tuple(DeliveryOption(place=p, preference_penalty_cents=c) for p, c in options.items()),
         unserved_penalty_cents=penalty_cents,
-        compartments=(CompartmentDemand(temperature=temperature, size=size),),
+        compartments=(CompartmentDemand(temperature=temperature, size=size, low=low),),
         handling_s_per_parcel=handling_s,
     )
 

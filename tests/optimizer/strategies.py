@@ -29,9 +29,10 @@ def _places(draw: st.DrawFn) -> tuple[Place, ...]:
             [(EIGHT, 10 * HOUR), (14 * HOUR, 16 * HOUR)],
         )
     )
-    few = st.tuples(temperatures, st.sampled_from(list(Size)), st.integers(0, 2))
-    plenty = st.just([(temperature, Size.XL, 2) for temperature in Temperature])
-    stock = plenty | st.lists(few, max_size=4, unique_by=lambda kind: kind[:2])
+    few = st.tuples(temperatures, st.sampled_from(list(Size)), st.integers(0, 2), st.booleans())
+    heights = (False, True)
+    plenty = st.just([(temperature, Size.XL, 1, low) for temperature in Temperature for low in heights])
+    stock = plenty | st.lists(few, max_size=4, unique_by=lambda kind: (kind[0], kind[1], kind[3]))
     parking = st.sampled_from((0, 90))
     shops = [a_place(name, draw(km), windows=draw(windows), stop_duration_s=draw(parking)) for name in SHOPS]
     lockers = [
@@ -58,6 +59,7 @@ def _orders(draw: st.DrawFn, number: int) -> Order:
         count=draw(st.integers(1, 3)),
         handling_s=draw(st.sampled_from((0, 45))),
         penalty_cents=draw(st.sampled_from((5_000, 900, 300))),
+        low=draw(st.sampled_from((False, False, True))),
     )
 
 

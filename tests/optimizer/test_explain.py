@@ -77,3 +77,19 @@ def test_a_vehicle_that_is_busy_all_day_has_no_time_left() -> None:
     assert left_out.reason == Reason.NO_VEHICLE_TIME_LEFT
     assert left_out.remedy is not None
     assert left_out.remedy.kind == RemedyKind.DEADLINE_LATER
+
+
+def test_who_needs_a_low_door_learns_whether_there_is_none_or_they_are_taken() -> None:
+    orders = [an_order("one", penalty_cents=5_000, low=True), an_order("two", penalty_cents=6_000, low=True)]
+    high, low = (*AMBIENT_S, 2, False), (*AMBIENT_S, 1, True)
+    none = [a_place("shop", 5), a_place("point", 10, compartments=[high])]
+    taken = [a_place("shop", 5), a_place("point", 10, compartments=[high, low])]
+
+    reasons = {left.reason for left in solved(a_problem(places=none, orders=orders)).left_out}
+    left_out = the_only_left_out(solved(a_problem(places=taken, orders=orders)))
+
+    assert reasons == {Reason.NO_COMPARTMENT_LARGE_ENOUGH}
+    assert (left_out.order, left_out.reason) == ("one", Reason.LOCKER_FULL)
+    assert left_out.remedy is not None
+    assert left_out.remedy.sentence == "More room behind low doors in point would save 5000 cents."
+    assert left_out.remedy.facts["door"] == "low"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from optimizer.feasibility import violations
-from optimizer.problem import Load, Problem, Size, Temperature, Zone
+from optimizer.problem import CompartmentDemand, Load, Problem, Size, Temperature, Zone
 from optimizer.solution import Delivery, LeftOut, Reason, Route, Solution, Stop
 from tests.optimizer.builders import EIGHT, a_place, a_problem, a_vehicle, an_order, solved
 
@@ -170,6 +170,9 @@ CENTRE = Zone(
     id="z", ring=((8.9, 52.08), (9.1, 52.08), (9.1, 52.1), (8.9, 52.1)), forbidden_profiles=("van",)
 )
 SMALL = a_place(compartments=[(AMBIENT, Size.S, 1)]).compartments
+#: Nobody can reach the large doors from a wheelchair.
+HIGH = a_place(compartments=[(AMBIENT, Size.S, 1, True), (AMBIENT, Size.XL, 9)]).compartments
+LOW = (CompartmentDemand(temperature=AMBIENT, size=Size.S, low=True),)
 CLOSED = a_place(windows=[(0, EIGHT)]).windows
 
 #: The plan of the day, checked against a day with one rule more.
@@ -183,6 +186,10 @@ TIGHTENED: dict[str, tuple[Callable[[], Problem], str]] = {
     "deadline": (lambda: _with_orders(ready_s=0, deadline_s=1), "is late"),
     "opening hours": (lambda: _with_point(windows=CLOSED), "point is closed at"),
     "compartments": (lambda: _with_point(compartments=SMALL), "no ambient compartment left for size S"),
+    "low doors": (
+        lambda: replace(_with_point(compartments=HIGH), orders=_with_orders(compartments=LOW).orders),
+        "no low ambient compartment left for size S",
+    ),
     "counter volume": (lambda: _with_point(volume_limit_cm3=19_999), "holds 20000"),
     "ride": (lambda: _tightened(max_ride_s={AMBIENT: 1}), "s in the vehicle"),
 }

@@ -7,8 +7,9 @@ import pytest
 from optimizer import io
 from optimizer.checks import ProblemError
 from optimizer.generator import RegionSize, generate
+from optimizer.problem import Size, Temperature
 from optimizer.travel import with_matrices
-from tests.optimizer.builders import a_problem, the_result
+from tests.optimizer.builders import a_place, a_problem, an_order, the_result
 
 SMALL = RegionSize(num_orders=8, num_shops=4, num_supply_points=3, num_bikes=1, num_vans=1)
 
@@ -28,6 +29,18 @@ def test_a_problem_survives_writing_and_reading() -> None:
     again = io.read_problem(json.dumps(io.problem_to_json(problem)))
 
     assert again == problem
+
+
+def test_low_doors_and_who_needs_one_survive_writing_and_reading() -> None:
+    locker = a_place(
+        "point", compartments=[(Temperature.CHILLED, Size.M, 1), (Temperature.CHILLED, Size.M, 2, True)]
+    )
+    problem = a_problem(places=[a_place("shop"), locker], orders=[an_order(low=True)])
+
+    again = io.read_problem(json.dumps(io.problem_to_json(problem)))
+
+    assert again.place_by_id["point"].compartments == locker.compartments
+    assert again.orders == problem.orders
 
 
 def test_matrices_survive_writing_and_reading() -> None:
@@ -59,6 +72,7 @@ def test_a_solution_survives_writing_and_reading() -> None:
             r"orders\[0\].parcels\[0\].count: must be a whole number",
         ),
         (["orders", 0, "parcels", 0, "size"], "XXL", r"orders\[0\].parcels\[0\].size: must be one of S, M"),
+        (["orders", 0, "compartments", 0, "low"], 1, r"compartments\[0\].low: must be true or false"),
         (["orders", 0, "options"], {}, r"orders\[0\].options: must be a list"),
         (["places", 0, "latitude"], float("nan"), r"places\[0\].latitude"),
         (["places", 0], 7, r"places\[0\]: must be an object"),

@@ -54,6 +54,34 @@ def test_a_small_bundle_may_take_a_medium_compartment_but_not_from_a_medium_one(
     assert assigned(lockers((Size.S, 2)), costs) == {0: 0}
 
 
+def low_doors(low: int, high: int, *needs_low: bool) -> Problem:
+    """Orders that need a low door or do not, for a locker with some low medium doors and some others."""
+    stock = [(AMBIENT, Size.M, low, True), (AMBIENT, Size.M, high, False)]
+    return a_problem(
+        places=[a_place("shop", 5), a_place("point", 10, compartments=stock)],
+        orders=[an_order(f"order-{n}", size=Size.M, low=low) for n, low in enumerate(needs_low)],
+        vehicles=[a_vehicle("a"), a_vehicle("b")],
+    )
+
+
+def test_who_needs_a_low_door_gets_one_and_the_others_get_what_is_left() -> None:
+    costs = {0: {0: 1.0}, 1: {0: 1.0}}
+
+    assert assigned(low_doors(1, 1, True, False), costs) == {0: 0, 1: 0}
+    assert assigned(low_doors(2, 0, True, False), costs) == {0: 0, 1: 0}
+    assert assigned(low_doors(2, 0, False, False), costs) == {0: 0, 1: 0}
+    assert len(assigned(low_doors(1, 1, True, True), costs)) == 1
+    assert assigned(low_doors(0, 2, True, False), costs) == {1: 0}
+
+
+def test_nobody_has_more_rows_than_they_need() -> None:
+    nobody, somebody = Room(Day(low_doors(1, 1, False))), Room(Day(low_doors(1, 1, True, False)))
+
+    # Medium doors of any height; for who needs a low one, medium low ones too.
+    assert list(nobody.capacity.values()) == [2]
+    assert sorted(somebody.capacity.values()) == [1, 2]
+
+
 def test_calling_at_one_place_is_cheaper_than_at_two() -> None:
     places = [a_place("shop", 5), *(a_place(name, 10, stop_duration_s=300) for name in ("point", "other"))]
     orders = [an_order("one", to={"point": 0, "other": 0}), an_order("two", to={"other": 0, "point": 0})]
@@ -95,6 +123,16 @@ def test_the_master_drives_no_more_runs_than_there_are_vehicles() -> None:
 
 def test_the_master_promises_no_compartment_twice() -> None:
     day = Day(lockers((Size.M, 1)))
+    room = Room(day)
+    pool = Pool(room)
+    a_column(day, pool, (0, 0))
+    a_column(day, pool, (1, 0))
+
+    assert len(select(day, room, list(pool), [], LIMITS)) == 1
+
+
+def test_the_master_promises_no_low_door_twice() -> None:
+    day = Day(low_doors(1, 5, True, True))
     room = Room(day)
     pool = Pool(room)
     a_column(day, pool, (0, 0))
