@@ -67,18 +67,20 @@ class Watcher:
             hints.cancel()
 
     async def _listen(self) -> None:
-        while True:
+        # Ends by itself when nobody waits: a connection that is being made may swallow a cancellation.
+        while self._waiting:
             try:
                 async with (
                     Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1) as redis,
                     redis.pubsub(ignore_subscribe_messages=True) as hints,
                 ):
                     await hints.subscribe(wake.CHANNEL)
-                    async for hint in hints.listen():
-                        self._call(hint["data"].decode())
+                    while self._waiting:
+                        if hint := await hints.get_message(timeout=LOOK_EVERY_S):
+                            self._call(hint["data"].decode())
             except (RedisError, OSError) as error:
                 logger.warning("no hints from Redis: %s", error)
-            await asyncio.sleep(RECONNECT_AFTER_S)
+                await asyncio.sleep(RECONNECT_AFTER_S)
 
 
 def watcher() -> Watcher:
