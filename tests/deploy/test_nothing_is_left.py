@@ -25,7 +25,7 @@ class Started:
         self.process = subprocess.Popen(
             command,
             cwd=PROJECT,
-            env={name: value for name, value in os.environ.items() if not name.endswith("_URL")},
+            env={name: value for name, value in os.environ.items() if not _is_inherited(name)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -33,7 +33,9 @@ class Started:
         )
         assert self.process.stdout
         said = self.process.stdout.readline()
-        assert said == "ready\n", said + self.process.stdout.read()
+        if said != "ready\n":
+            self.process.kill()
+            pytest.fail(f"The run began with {said!r}")
         #: The front process, the worker, and whatever they started.
         self.pids = [int(pid) for pid in (folder / "pids").read_text().split()]
 
@@ -47,6 +49,11 @@ class Started:
         while (alive := [pid for pid in self.pids if _is_alive(pid)]) and time.monotonic() < deadline:
             time.sleep(0.02)
         return alive
+
+
+def _is_inherited(name: str) -> bool:
+    """Tell whether a variable comes from the run of the tests: its servers, and the make that called it."""
+    return name.endswith("_URL") or name in {"MAKELEVEL", "MAKEFLAGS", "MFLAGS"}
 
 
 def _is_alive(pid: int) -> bool:
