@@ -389,3 +389,13 @@ def test_names_are_enough_for_a_thousand_different_residents() -> None:
     assert len(set(first)) == len(first)
     assert len(set(family)) == len(family)
     assert len(first) * len(family) >= 1_000
+
+
+@pytest.mark.parametrize("temperature", sorted(TEMPERATURES))
+@pytest.mark.parametrize("slug", sorted(LAYOUTS))
+def test_who_needs_a_low_door_can_receive_whatever_others_can(slug: str, temperature: str) -> None:
+    doors = [door for door in LAYOUTS[slug] if door["temperature"] == temperature]
+
+    largest = max((door["size"] for door in doors), key=SIZES.index)
+
+    assert "low" in {door["height"] for door in doors if door["size"] == largest}
