@@ -10,7 +10,7 @@ from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
 from logistics import selectors
-from logistics.models import Hub, Municipality, Pool, Run, Shop, Stop, SupplyPoint
+from logistics.models import Hub, Municipality, Pool, Run, Shop, Stop, StopKind, SupplyPoint
 
 WIDTH = 900
 #: ETRS89 / UTM zone 32N, the projection of German surveyors for this longitude.
@@ -72,7 +72,7 @@ def newest_day() -> dict[str, Any] | None:
 
 
 def _row(run: Run, colour: str) -> dict[str, Any]:
-    stops = run.stops.all()
+    stops = [stop for stop in run.stops.all() if stop.kind != StopKind.START]
     done = sum(stop.state == "done" for stop in stops)
     return {
         "run": run,
