@@ -1,5 +1,7 @@
 """The overview says what anyone may know, and the admin keeps its hands off rows with a state."""
 
+import re
+
 import pytest
 from django.contrib import admin
 from django.test import Client
@@ -32,6 +34,8 @@ def test_the_overview_shows_the_runs_on_a_map_and_in_a_table(client: Client) -> 
     page = client.get("/").content.decode()
 
     assert page.count("<polyline") == 1
+    # Numbers of pictures have a point, whatever the language of the page.
+    assert re.findall(r'<rect class="point" x="[0-9]+\.[0-9]+" y="[0-9]+\.[0-9]+"', page)
     assert "eingeplant" in page
     assert village.shift.vehicle.name in page
 
