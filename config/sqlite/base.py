@@ -15,7 +15,12 @@ from django.db.backends.sqlite3 import base
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """A connection that stands in line before it begins a transaction."""
+    """
+    A connection that stands in line before it begins a transaction.
+
+    The methods are the hooks at which Django itself begins and ends transactions; its type stubs do not know
+    them, hence the ignored types.
+    """
 
     _turn: IO[bytes] | None = None
 
