@@ -7,7 +7,6 @@ Django's own ASGI handler it would change threads at every middleware and open a
 """
 
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from a2wsgi import WSGIMiddleware
@@ -16,10 +15,7 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.base")
 _wsgi: Any = get_wsgi_application()
 
-from lockers.api.asgi import PREFIX, LinkHandler  # noqa: E402 - Django must be set up
-
-Scope = MutableMapping[str, Any]
-Channel = Callable[..., Awaitable[Any]]
+from lockers.api.asgi import PREFIX, Channel, LinkHandler, Scope  # noqa: E402 - Django must be set up
 
 NUM_THREADS = 2
 _requests: Any = WSGIMiddleware(_wsgi, workers=NUM_THREADS)

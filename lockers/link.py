@@ -64,9 +64,10 @@ def device_of(envelope: Mapping[str, Any]) -> Device:
         If the signature is not its own.
     """
     device_id = _uuid(envelope.get("kid"), "kid")
-    device = Device.objects.in_service().select_related("locker").filter(pk=device_id).first()
-    if device is None:
-        raise UnknownDevice
+    try:
+        device = Device.objects.in_service().select_related("locker").get(pk=device_id)
+    except Device.DoesNotExist as error:
+        raise UnknownDevice from error
     check_signature(envelope, device.public_key)
     return device
 

@@ -177,7 +177,7 @@ LINK_TRANSITIONS: Mapping[LinkState, frozenset[LinkState]] = {
 }
 
 #: A device speaks at least this often, in real time.
-HEARTBEAT_INTERVAL = timedelta(seconds=10)
+HEARTBEAT_INTERVAL = timedelta(seconds=15)
 #: After three missed heartbeats it is offline.
 OFFLINE_AFTER = 3 * HEARTBEAT_INTERVAL
 

@@ -18,8 +18,10 @@ VAR = PROJECT / "var"
 PAGES: Mapping[str, str] = {"The day": "/", "API": "/api/docs/", "Administration": "/admin/"}
 #: Seconds that the solver gets for a day, if no other number is asked for.
 PLAN_BUDGET_S = "5"
+#: Python threads of one process take turns; more processes than cores would, too.
+WEB_PROCESSES = min(2, os.cpu_count() or 1)
 #: Real seconds after which a door that stays shut counts as jammed.
-OPENING_TIME_S = "2"
+OPENING_TIME_S = "1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +122,10 @@ def _web(run: Run) -> Part:
         run,
         "web",
         *("-m", "uvicorn", "config.asgi:application", "--host", "127.0.0.1", "--port", str(run.port)),
-        *("--no-access-log", "--timeout-graceful-shutdown", "2"),
+        *("--no-access-log", "--timeout-graceful-shutdown", "2", "--workers", str(WEB_PROCESSES)),
         ready=http_answers(run.port, "/healthz"),
+        # Ends its own processes when asked, and would leave them behind if it were killed.
+        death_signal=signal.SIGTERM,
     )
 
 
@@ -161,7 +165,12 @@ def _lockers(run: Run) -> Part:
 
 
 def _python(
-    run: Run, name: str, *arguments: str, ready: Ready = at_once, passes_through: bool = False
+    run: Run,
+    name: str,
+    *arguments: str,
+    ready: Ready = at_once,
+    passes_through: bool = False,
+    death_signal: signal.Signals = signal.SIGKILL,
 ) -> Part:
     return Part(
         name=name,
@@ -171,4 +180,5 @@ def _python(
         ready=ready,
         passes_through=passes_through,
         stop_signal=signal.SIGINT if passes_through else signal.SIGTERM,
+        death_signal=death_signal,
     )

@@ -4,6 +4,8 @@ import base64
 import hashlib
 import hmac
 import secrets
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from uuid import UUID
@@ -11,6 +13,7 @@ from uuid import UUID
 from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from common import events
 from common.exceptions import InvalidTransition
@@ -22,31 +25,52 @@ DIGITS = 8
 #: Draws until a code is two places away from all others; with a thousand live codes one in 1,400 is refused.
 ATTEMPTS = 20
 
+_Draft = tuple[LockerCode, list[CodeMask]]
+
+
+def issue(*, namespace: str, holder: UUID, occasion: UUID, valid_until: datetime, at: datetime) -> LockerCode:
+    """Give a holder the code for an occasion, as ``issue_all`` does."""
+    issued = issue_all(
+        namespace=namespace, holders=[holder], occasion=occasion, valid_until=valid_until, at=at
+    )
+    return issued[holder]
+
 
 @transaction.atomic
-def issue(*, namespace: str, holder: UUID, occasion: UUID, valid_until: datetime, at: datetime) -> LockerCode:
+def issue_all(
+    *, namespace: str, holders: Collection[UUID], occasion: UUID, valid_until: datetime, at: datetime
+) -> dict[UUID, LockerCode]:
     """
-    Give a holder the code for an occasion; one that lives already is returned.
+    Give each holder the code for an occasion; those that live already are returned.
 
     Raises
     ------
     NoCodeLeft
-        If no code far enough from all others was found.
+        If no codes far enough from all others were found.
     """
-    present = {"namespace": namespace, "holder": holder, "occasion": occasion, "state__in": LIVE_CODES}
+    present = {"namespace": namespace, "holder__in": holders, "occasion": occasion, "state__in": LIVE_CODES}
     for _ in range(ATTEMPTS):
-        known = LockerCode.objects.filter(**present).first()
-        if known is not None:
-            return known
-        code = LockerCode(
-            namespace=namespace, holder=holder, occasion=occasion, valid_until=valid_until, issued_at=at
-        )
+        issued = {code.holder: code for code in LockerCode.objects.filter(**present)}
+        missing = [holder for holder in holders if holder not in issued]
+        if not missing:
+            return issued
+        drafts = [
+            _draft(
+                LockerCode(
+                    namespace=namespace,
+                    holder=holder,
+                    occasion=occasion,
+                    valid_until=valid_until,
+                    issued_at=at,
+                )
+            )
+            for holder in missing
+        ]
         try:
             with transaction.atomic():
-                _store(code, draw())
+                _store(_far_apart(namespace, drafts))
         except IntegrityError:
-            continue  # Too near to another code, or someone issued this holder's code at the same moment.
-        return code
+            continue  # Someone issued such a code, or one for such a holder, at the same moment.
     raise NoCodeLeft(namespace=namespace)
 
 
@@ -107,11 +131,12 @@ def draw() -> str:
     return f"{secrets.randbelow(10**DIGITS):0{DIGITS}d}"
 
 
-def _store(code: LockerCode, digits: str) -> None:
+def _draft(code: LockerCode) -> _Draft:
+    """Draw digits for a code, and mask each of its places."""
+    digits = draw()
     code.digest = _digest(code.namespace, digits)
     code.sealed = _safe().encrypt(digits.encode()).decode()
-    code.save(force_insert=True)
-    CodeMask.objects.bulk_create(
+    return code, [
         CodeMask(
             code=code,
             namespace=code.namespace,
@@ -119,7 +144,31 @@ def _store(code: LockerCode, digits: str) -> None:
             digest=_digest(code.namespace, f"{digits[:position]}*{digits[position + 1 :]}"),
         )
         for position in range(DIGITS)
-    )
+    ]
+
+
+def _far_apart(namespace: str, drafts: Iterable[_Draft]) -> list[_Draft]:
+    """Return the drafts that are two places away from all live codes and from each other."""
+    drafts = list(drafts)
+    by_position: dict[int, list[str]] = defaultdict(list)
+    for mask in (mask for _, masks in drafts for mask in masks):
+        by_position[mask.position].append(mask.digest)
+    near = Q()
+    for position, digests in by_position.items():
+        near |= Q(position=position, digest__in=digests)
+    taken = set(CodeMask.objects.filter(near, namespace=namespace).values_list("position", "digest"))
+    kept = []
+    for code, masks in drafts:
+        places = {(mask.position, mask.digest) for mask in masks}
+        if not places & taken:
+            kept.append((code, masks))
+            taken |= places
+    return kept
+
+
+def _store(drafts: Sequence[_Draft]) -> None:
+    LockerCode.objects.bulk_create(code for code, _ in drafts)
+    CodeMask.objects.bulk_create((mask for _, masks in drafts for mask in masks), batch_size=500)
 
 
 def _digest(namespace: str, text: str) -> str:

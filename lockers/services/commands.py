@@ -44,8 +44,7 @@ def open_for_deposit(reservation: Reservation, *, at: datetime, real_at: datetim
     CommandPending
         If the door is being opened at this moment.
     """
-    locker = cabinets.lock(reservation.locker_id)
-    reservation.refresh_from_db()
+    locker = reservations.lock(reservation)
     if reservation.state not in {ReservationState.RESERVED, ReservationState.DEPOSITING}:
         raise InvalidTransition(
             thing="reservation", present=reservation.state, wanted=ReservationState.DEPOSITING.value
@@ -55,14 +54,12 @@ def open_for_deposit(reservation: Reservation, *, at: datetime, real_at: datetim
         raise InvalidTransition(
             thing="reservation", present="expired", wanted=ReservationState.DEPOSITING.value
         )
-    compartment = reservations.bind(reservation)
+    compartment = reservations.bind(reservation, locker)
     return _create(compartment, device, Purpose.DEPOSIT, reservation, real_at=real_at)
 
 
 @transaction.atomic
-def open_for_collection(
-    reservation: Reservation, *, at: datetime, real_at: datetime, request_id: UUID | None = None
-) -> OpenCommand:
+def open_for_collection(reservation: Reservation, *, at: datetime, real_at: datetime) -> OpenCommand:
     """
     Open the door behind which a resident's goods lie; during a collection, open it again.
 
@@ -81,8 +78,19 @@ def open_for_collection(
     CommandPending
         If the door is being opened at this moment.
     """
-    locker = cabinets.lock(reservation.locker_id)
-    reservation.refresh_from_db()
+    locker = reservations.lock(reservation)
+    return open_locked_for_collection(reservation, locker, at=at, real_at=real_at)
+
+
+def open_locked_for_collection(
+    reservation: Reservation,
+    locker: Locker,
+    *,
+    at: datetime,
+    real_at: datetime,
+    request_id: UUID | None = None,
+) -> OpenCommand:
+    """Open a door as ``open_for_collection`` does, where the caller has locked the locker."""
     device = _reachable_device(locker, real_at=real_at)
     compartment = _compartment_to_collect_from(reservation, at=at)
     return _create(compartment, device, Purpose.COLLECT, reservation, real_at=real_at, request_id=request_id)
@@ -179,9 +187,10 @@ def _create(
     real_at: datetime,
     request_id: UUID | None = None,
 ) -> OpenCommand:
-    settle_overdue(compartment.commands.all(), real_at=real_at)
     if compartment.commands.live().exists():
-        raise CommandPending(number=compartment.number)
+        settle_overdue(compartment.commands.all(), real_at=real_at)
+        if compartment.commands.live().exists():
+            raise CommandPending(number=compartment.number)
     command = OpenCommand.objects.create(
         compartment=compartment,
         device=device,

@@ -1,6 +1,6 @@
 """The inbox: every report of a device is kept once, and takes effect in the order in which it was made."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -9,8 +9,8 @@ from django.db import transaction
 from common import intents
 from common.exceptions import DomainError
 from lockers.link import Report
-from lockers.models import Device, DeviceBoot, DeviceEvent
-from lockers.services import cabinets, devices, reports
+from lockers.models import Device, DeviceBoot, DeviceEvent, Locker
+from lockers.services import devices, reports
 
 #: Intent that asks for new reports of a device to take effect.
 APPLY = "lockers.apply_events"
@@ -26,21 +26,22 @@ def receive(device: Device, batch: Sequence[Report], *, real_at: datetime) -> Ma
     """
     device = Device.objects.select_for_update(no_key=True).get(pk=device.pk)
     boots = _boots(device, batch)
-    known = set(
-        DeviceEvent.objects.filter(
-            device=device, boot_id__in=boots, seq__in=[report.seq for report in batch]
-        ).values_list("boot_id", "seq")
-    )
-    fresh = {(report.boot_id, report.seq): report for report in batch}
-    fresh = {place: report for place, report in fresh.items() if place not in known}
+    ahead = {boot.boot_id: _kept_beyond(boot) for boot in boots.values()}
+    fresh = {
+        (report.boot_id, report.seq): report
+        for report in batch
+        if report.seq > boots[report.boot_id].accepted_seq and report.seq not in ahead[report.boot_id]
+    }
     DeviceEvent.objects.bulk_create(_row(device, report, real_at=real_at) for report in fresh.values())
     if fresh:
         newest = max(fresh)
         intents.ask(APPLY, key=f"{device.pk}:{newest[0]}:{newest[1]}", device_id=str(device.pk))
         if any(report.link_epoch == device.link_epoch for report in fresh.values()):
             devices.hear(device, real_at=real_at)
+    for boot_id, seq in fresh:
+        ahead[boot_id].add(seq)
     for boot in boots.values():
-        _note_accepted(boot)
+        _note_accepted(boot, ahead[boot.boot_id])
     return {boot.boot_id: boot.accepted_seq for boot in boots.values()}
 
 
@@ -51,9 +52,9 @@ def apply(device_id: UUID, *, at: datetime) -> int:
 
     ``at`` is business time.
     """
-    cabinets.lock(Device.objects.values_list("locker_id", flat=True).get(pk=device_id))
-    in_line = Device.objects.select_for_update(of=("self",), no_key=True)
-    device = in_line.select_related("locker").get(pk=device_id)
+    locker = Locker.objects.select_for_update(of=("self",), no_key=True).get(devices=device_id)
+    device = Device.objects.select_for_update(no_key=True).get(pk=device_id)
+    device.locker = locker
     scene = reports.Scene(device, at=at)
     applied = 0
     previous: DeviceBoot | None = None
@@ -94,17 +95,18 @@ def _row(device: Device, report: Report, *, real_at: datetime) -> DeviceEvent:
     )
 
 
-def _note_accepted(boot: DeviceBoot) -> None:
-    seqs = (
-        DeviceEvent.objects.filter(device_id=boot.device_id, boot_id=boot.boot_id, seq__gt=boot.accepted_seq)
-        .order_by("seq")
-        .values_list("seq", flat=True)
+def _kept_beyond(boot: DeviceBoot) -> set[int]:
+    """Return the numbers of the reports that were kept although one before them is missing."""
+    kept = DeviceEvent.objects.filter(
+        device_id=boot.device_id, boot_id=boot.boot_id, seq__gt=boot.accepted_seq
     )
+    return set(kept.values_list("seq", flat=True))
+
+
+def _note_accepted(boot: DeviceBoot, ahead: Collection[int]) -> None:
     accepted = boot.accepted_seq
-    for seq in seqs:
-        if seq != accepted + 1:
-            break
-        accepted = seq
+    while accepted + 1 in ahead:
+        accepted += 1
     if accepted != boot.accepted_seq:
         boot.accepted_seq = accepted
         boot.save(update_fields=["accepted_seq"])

@@ -88,7 +88,8 @@ def _try(locker: Locker, digits: str, *, at: datetime, real_at: datetime, reques
     code = codes.find(namespace=locker.namespace, digits=digits)
     if code is None:
         return Entry(outcome=Outcome.CODE_UNKNOWN)
-    here = list(code.reservations.awaiting_collection().filter(locker=locker).order_by("compartment__number"))
+    waiting = code.reservations.awaiting_collection().filter(locker=locker).select_related("compartment")
+    here = list(waiting.order_by("compartment__number"))
     if not here:
         return Entry(outcome=Outcome.CODE_OF_ANOTHER_LOCKER)
     if code.state == CodeState.FROZEN:
@@ -97,19 +98,25 @@ def _try(locker: Locker, digits: str, *, at: datetime, real_at: datetime, reques
     begun = [reservation for reservation in here if reservation.state == ReservationState.COLLECTING]
     if code.state not in OPENING_CODES or not ready + begun:
         return Entry(outcome=Outcome.CODE_NOT_ACTIVE)
-    return _open_next(code, ready + begun, at=at, real_at=real_at, request_id=request_id)
+    return _open_next(locker, code, ready + begun, at=at, real_at=real_at, request_id=request_id)
 
 
 def _open_next(
-    code: LockerCode, candidates: list[Reservation], *, at: datetime, real_at: datetime, request_id: UUID
+    locker: Locker,
+    code: LockerCode,
+    candidates: list[Reservation],
+    *,
+    at: datetime,
+    real_at: datetime,
+    request_id: UUID,
 ) -> Entry:
     """Open the first compartment that can be opened: those not yet begun come first."""
     refusal = ""
     for position, reservation in enumerate(candidates):
         try:
             with transaction.atomic():
-                command = commands.open_for_collection(
-                    reservation, at=at, real_at=real_at, request_id=request_id
+                command = commands.open_locked_for_collection(
+                    reservation, locker, at=at, real_at=real_at, request_id=request_id
                 )
         except CommandPending as pending:
             refusal = refusal or pending.code
@@ -117,7 +124,7 @@ def _open_next(
             refusal = error.code
         else:
             rest = candidates[position + 1 :]
-            _forgive(code, reservation.locker)
+            _forgive(code, locker)
             num_left = sum(other.state == ReservationState.DEPOSITED for other in rest)
             return Entry(outcome=Outcome.OPENING, command=command, num_left=num_left)
     return Entry(outcome=refusal)

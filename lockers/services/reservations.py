@@ -121,24 +121,28 @@ def reserve_all(claims: Sequence[Claim]) -> list[Reservation]:
     return [known.get(claim.reference) or new[claim.reference] for claim in claims]
 
 
-@transaction.atomic
-def bind(reservation: Reservation) -> Compartment:
+def lock(reservation: Reservation) -> Locker:
+    """Lock the locker of a claim for the rest of the transaction, and read the claim as it is now."""
+    locker = cabinets.lock(reservation.locker_id)
+    reservation.refresh_from_db(from_queryset=Reservation.objects.select_related("compartment", "code"))
+    return locker
+
+
+def bind(reservation: Reservation, locker: Locker) -> Compartment:
     """
-    Give a claim the smallest door that fits and that no other claim depends on; keep one that it has.
+    Give a locked claim the smallest door that fits and that no other claim depends on; keep one that it has.
 
     Raises
     ------
     NoCompartmentAvailable
         If no door that fits is free.
     """
-    locker = cabinets.lock(reservation.locker_id)
-    reservation.refresh_from_db()
     if reservation.compartment is not None:
         return reservation.compartment
     compartment = _choose_door(reservation, locker)
     compartment.advance(CompartmentState.RESERVED)
-    Reservation.objects.filter(pk=reservation.pk).update(compartment=compartment)
-    reservation.refresh_from_db()
+    reservation.compartment = compartment
+    reservation.save(update_fields=["compartment"])
     return compartment
 
 
@@ -156,8 +160,7 @@ def confirm_deposit(reservation: Reservation, *, at: datetime) -> None:
     InvalidTransition
         If the claim has ended.
     """
-    cabinets.lock(reservation.locker_id)
-    reservation.refresh_from_db()
+    lock(reservation)
     if reservation.deposited_at is not None:
         return
     if reservation.state not in {ReservationState.RESERVED, ReservationState.DEPOSITING}:
@@ -208,8 +211,7 @@ def release_door(reservation: Reservation, *, reason: ReleaseReason, at: datetim
     CommandPending
         If the door is being opened at this moment.
     """
-    cabinets.lock(reservation.locker_id)
-    reservation.refresh_from_db()
+    lock(reservation)
     compartment = reservation.compartment
     if reservation.state not in {ReservationState.RESERVED, ReservationState.DEPOSITING}:
         raise InvalidTransition(
@@ -279,8 +281,7 @@ def extend(reservation: Reservation, *, hold_until: datetime) -> None:
     InvalidTransition
         If there are no goods to hold, or their code has died.
     """
-    cabinets.lock(reservation.locker_id)
-    reservation.refresh_from_db()
+    lock(reservation)
     code = reservation.code
     is_dead = code is not None and not code.is_live
     if reservation.state != ReservationState.DEPOSITED or is_dead:
@@ -301,8 +302,7 @@ def confirm_collection(reservation: Reservation, *, at: datetime) -> None:
     NotDeposited
         If nothing is being collected.
     """
-    cabinets.lock(reservation.locker_id)
-    reservation.refresh_from_db()
+    lock(reservation)
     if reservation.state == ReservationState.COLLECTED:
         return
     if reservation.state != ReservationState.COLLECTING:
@@ -338,8 +338,7 @@ def complete_collection(reservation: Reservation, *, at: datetime) -> None:
 @transaction.atomic
 def end_window(reservation: Reservation, *, at: datetime) -> None:
     """Settle a collection whose window has ended: collected, or deposited if the door never opened."""
-    cabinets.lock(reservation.locker_id)
-    reservation.refresh_from_db()
+    lock(reservation)
     complete_collection(reservation, at=at)
     if reservation.state != ReservationState.COLLECTING or reservation.opened_at is not None:
         return
@@ -464,8 +463,7 @@ def _refuse_while_opening(compartment: Compartment) -> None:
 
 
 def _end_claim(reservation: Reservation, to: ReservationState, *, at: datetime) -> bool:
-    cabinets.lock(reservation.locker_id)
-    reservation.refresh_from_db()
+    lock(reservation)
     compartment = reservation.compartment
     if reservation.state == ReservationState.RESERVED and compartment is not None:
         _refuse_while_opening(compartment)

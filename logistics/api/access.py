@@ -3,6 +3,7 @@
 from typing import TypeVar
 from uuid import UUID
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
 from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.request import Request
@@ -27,10 +28,10 @@ def get_or_not_found(rows: models.QuerySet[ModelT], pk: UUID) -> ModelT:
     NotFound
         If there is none; a foreign row is answered like one that does not exist.
     """
-    row = rows.filter(pk=pk).first()
-    if row is None:
-        raise NotFound
-    return row
+    try:
+        return rows.get(pk=pk)
+    except ObjectDoesNotExist as error:
+        raise NotFound from error
 
 
 def require_dispatcher(request: Request, region_id: UUID) -> None:

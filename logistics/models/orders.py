@@ -12,7 +12,7 @@ from logistics.models.people import Resident
 from logistics.models.pools import Pool
 from logistics.models.principal import Principal
 from logistics.models.region import Shop, SupplyPoint
-from logistics.states import ParcelState, fold, worst
+from logistics.states import ParcelState, worst
 
 
 class OrderQuerySet(models.QuerySet["Order"]):
@@ -105,16 +105,6 @@ class Parcel(models.Model):
 
     def __str__(self) -> str:
         return f"Parcel {self.pk}"
-
-    def fold_reports(self) -> bool:
-        """Set the state that follows from the reports; tell whether it changed."""
-        reports = list(self.reports.all())
-        state = fold(reports)
-        if state == self.state:
-            return False
-        self.state = state
-        self.state_since = max(report.made_at for report in reports if report.to == state)
-        return True
 
 
 class ParcelReport(models.Model):

@@ -1,12 +1,14 @@
 """What is said about parcels, and the state that follows from it."""
 
+from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
 
 from logistics.models import Parcel, ParcelReport
-from logistics.states import ParcelState
+from logistics.states import ParcelState, fold
 
 
 @transaction.atomic
@@ -27,18 +29,26 @@ def report(
     the history without effect.
     """
     keys = [parcel.pk for parcel in parcels]
-    locked = list(Parcel.objects.select_for_update().filter(pk__in=keys).order_by("pk"))
-    ParcelReport.objects.bulk_create(
+    locked = list(
+        Parcel.objects.select_for_update().filter(pk__in=keys).order_by("pk").prefetch_related("reports")
+    )
+    said = [
         ParcelReport(parcel=parcel, to=to, made_at=made_at, received_at=received_at, source=source)
         for parcel in locked
-    )
-    changed = [
-        parcel
-        for parcel in Parcel.objects.filter(pk__in=keys).prefetch_related("reports")
-        if parcel.fold_reports()
     ]
-    for parcel in changed:
-        is_this = parcel.state == to
-        parcel.reason = reason if is_this else ""
-        parcel.reason_text = reason_text if is_this else ""
-    Parcel.objects.bulk_update(changed, ["state", "state_since", "reason", "reason_text"], batch_size=200)
+    ParcelReport.objects.bulk_create(said)
+    changes: dict[tuple[ParcelState, datetime], list[UUID]] = defaultdict(list)
+    for parcel, word in zip(locked, said, strict=True):
+        reports = [*parcel.reports.all(), word]
+        state = fold(reports)
+        if state != parcel.state:
+            since = max(report.made_at for report in reports if report.to == state)
+            changes[state, since].append(parcel.pk)
+    for (state, since), changed in changes.items():
+        is_this = state == to
+        Parcel.objects.filter(pk__in=changed).update(
+            state=state,
+            state_since=since,
+            reason=reason if is_this else "",
+            reason_text=reason_text if is_this else "",
+        )

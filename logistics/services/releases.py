@@ -227,12 +227,13 @@ def _claim_doors(pool: Pool, bundles: list[Bundle], drops: list[_Drop], *, at: d
         (bundle, drop) for bundle, drop in zip(bundles, drops, strict=True) if not drop.at_counter
     ]
     until = pool.deliver_until + timedelta(hours=pool.region.hold_hours)
-    codes_by_resident = {
-        resident: codes.issue(
-            namespace=pool.region.slug, holder=resident, occasion=pool.pk, valid_until=until, at=at
-        )
-        for resident in sorted({bundle.resident_id for bundle, _ in behind_doors})
-    }
+    codes_by_resident = codes.issue_all(
+        namespace=pool.region.slug,
+        holders=sorted({bundle.resident_id for bundle, _ in behind_doors}),
+        occasion=pool.pk,
+        valid_until=until,
+        at=at,
+    )
     claims = [
         reservations.Claim(
             locker=_locker_of(drop.point),

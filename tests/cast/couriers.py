@@ -17,6 +17,8 @@ TWICE_SHARE = 0.05
 #: A door that was told to open does so within this time, or sticks.
 DOOR_TIMEOUT_S = 6.0
 MAX_DOORS = 5
+#: So many doors stand open at once while a courier fills a locker.
+DOORS_AT_ONCE = 3
 #: How long a courier waits at the last stop for the lockers' word on what was deposited.
 SETTLING_S = 10.0
 
@@ -76,11 +78,17 @@ class Courier:
         bundles = defaultdict(list)
         for parcel in stop["parcels"]:
             bundles[parcel["bundle"], parcel["at_locker"]].append(parcel["id"])
-        taps: Taps = []
+        # At a locker whose doors stick one finds out by trying them one after another.
+        free_hands = asyncio.Semaphore(1 if stop["locker"] == self._frost.locker else DOORS_AT_ONCE)
+
+        async def put(bundle: str, parcels: list[str]) -> Taps:
+            async with free_hands:
+                return await self._put_behind_door(run, stop, bundle, parcels)
+
+        at_doors = [put(bundle, parcels) for (bundle, at_locker), parcels in bundles.items() if at_locker]
+        taps = [tap for one in await asyncio.gather(*at_doors) for tap in one]
         for (bundle, at_locker), parcels in bundles.items():
-            if at_locker:
-                taps += await self._put_behind_door(run, stop, bundle, parcels)
-            else:
+            if not at_locker:
                 self._cast.world.move(
                     parcels,
                     source=world.vehicle(run["id"]),

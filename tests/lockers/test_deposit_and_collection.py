@@ -22,6 +22,7 @@ from lockers.sizes import Size
 from lockers.states import (
     COMMAND_LIFE,
     MAX_REOPENINGS,
+    OFFLINE_AFTER,
     CodeState,
     CommandState,
     CompartmentState,
@@ -294,7 +295,7 @@ def test_an_offline_locker_refuses_at_once_and_names_the_keypad(noon: datetime) 
     reservation = a_reservation(locker, noon)
 
     with pytest.raises(LockerOffline, match="use your code at the keypad"):
-        commands.open_for_deposit(reservation, at=noon, real_at=noon + timedelta(seconds=31))
+        commands.open_for_deposit(reservation, at=noon, real_at=noon + OFFLINE_AFTER + timedelta(seconds=1))
 
     assert intent_of(locker, 1) == CompartmentState.FREE
     assert not OpenCommand.objects.exists()

@@ -18,7 +18,7 @@ from lockers.exceptions import BadSignature
 from lockers.models import Device, DeviceEvent, Locker
 from lockers.services import commands, devices
 from lockers.sizes import Size
-from lockers.states import CommandState, LinkState
+from lockers.states import OFFLINE_AFTER, CommandState, LinkState
 from tests.lockers.conftest import a_cabinet, a_code, a_locker, a_reservation, deposited, digits_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_test_thread")]
@@ -289,7 +289,7 @@ def test_only_post_is_allowed() -> None:
 
 
 def test_silence_makes_a_device_offline_and_a_word_brings_it_back(peer: Peer, noon: datetime) -> None:
-    silent = real_now() + timedelta(seconds=31)
+    silent = real_now() + OFFLINE_AFTER + timedelta(seconds=1)
     devices.sweep(at=noon, real_at=silent)
     assert Device.objects.get(pk=peer.kid).state == LinkState.OFFLINE
 

@@ -57,8 +57,8 @@ def test_a_low_door_is_kept_for_whoever_needs_one(noon: datetime) -> None:
         a_reservation(locker, noon, low_door=True)
     other = a_reservation(locker, noon)
 
-    assert reservations.bind(other).number == 2
-    assert reservations.bind(needs_low).number == 1
+    assert reservations.bind(other, reservations.lock(other)).number == 2
+    assert reservations.bind(needs_low, reservations.lock(needs_low)).number == 1
 
 
 def test_the_smallest_door_is_bound_that_no_other_claim_depends_on(noon: datetime) -> None:
@@ -66,7 +66,7 @@ def test_the_smallest_door_is_bound_that_no_other_claim_depends_on(noon: datetim
     small = a_reservation(locker, noon, size=Size.S)
     a_reservation(locker, noon, size=Size.S, low_door=True)
 
-    assert reservations.bind(small).number == 2
+    assert reservations.bind(small, reservations.lock(small)).number == 2
 
 
 def test_a_repeated_claim_finds_the_first_one(noon: datetime) -> None:
@@ -161,7 +161,7 @@ def test_free_capacity_says_which_doors_are_low_and_leaves_out_those_promised(no
 def test_a_cancelled_claim_frees_its_class_and_its_door(noon: datetime) -> None:
     locker = a_locker((Size.S,))
     reservation = a_reservation(locker, noon)
-    reservations.bind(reservation)
+    reservations.bind(reservation, reservations.lock(reservation))
 
     reservations.cancel(reservation, at=noon)
     reservations.cancel(reservation, at=noon)

@@ -290,7 +290,7 @@ def test_of_two_residents_who_need_the_only_low_door_one_waits_with_a_reason(
     assert Parcel.objects.get(state=ParcelState.DEFERRED).reason == "locker-full"
     reservation = Reservation.objects.get()
     assert reservation.low_door
-    assert reservations.bind(reservation).number == 1
+    assert reservations.bind(reservation, reservations.lock(reservation)).number == 1
 
 
 def test_the_counter_takes_what_has_no_low_door(village_with_one_low_door: Village) -> None:
