@@ -15,9 +15,12 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.base")
 _wsgi: Any = get_wsgi_application()
 
+from django.db import connection  # noqa: E402 - Django must be set up
+
 from lockers.api.asgi import PREFIX, Channel, LinkHandler, Scope  # noqa: E402 - Django must be set up
 
-NUM_THREADS = 2
+#: On SQLite writers take turns, and a thread that computes would only hold up the one whose turn it is.
+NUM_THREADS = 4 if connection.features.has_select_for_update else 1
 _requests: Any = WSGIMiddleware(_wsgi, workers=NUM_THREADS)
 _link: Any = LinkHandler()
 

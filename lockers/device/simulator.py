@@ -88,12 +88,9 @@ class Fleet:
         self._opening_time_s = opening_time_s
         self._lockers: dict[str, SimulatedLocker] = {}
         self._runs: dict[str, asyncio.Task[None]] = {}
-        self._http = httpx.AsyncClient(
-            base_url=f"{base_url.rstrip('/')}/api/v1/link/",
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=4.0),
-            trust_env=False,
-            transport=transport,
-        )
+        self._link_url = f"{base_url.rstrip('/')}/api/v1/link/"
+        self._transport = transport
+        self._trust = httpx.create_ssl_context(trust_env=False)
 
     @property
     def lockers(self) -> Mapping[str, SimulatedLocker]:
@@ -106,12 +103,20 @@ class Fleet:
             return self._lockers[name]
         directory = self._directory / name
         directory.mkdir(parents=True, exist_ok=True)
-        who, numbers = await self._identity(directory, token)
-        locker = self._build(directory, who, numbers)
-        self._lockers[name] = locker
-        run = self._runs[name] = asyncio.create_task(locker.run(), name=f"locker {name}")
+        http = self._connection()
+        try:
+            who, numbers = await self._identity(directory, token, http)
+        except BaseException:
+            await http.aclose()
+            raise
+        locker = self._lockers[name] = self._build(directory, who, numbers, http)
+        run = self._runs[name] = asyncio.create_task(_run(locker, http), name=f"locker {name}")
         run.add_done_callback(self._ended)
-        await locker.until_connected()
+        connected = asyncio.create_task(locker.until_connected())
+        await asyncio.wait({run, connected}, return_when=asyncio.FIRST_COMPLETED)
+        if not connected.done():
+            connected.cancel()
+            run.result()
         return locker
 
     def remove(self, name: str) -> None:
@@ -125,16 +130,28 @@ class Fleet:
             run.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*self._runs.values(), return_exceptions=True)
-        await self._http.aclose()
 
-    async def _identity(self, directory: Path, token: str) -> tuple[Identity, list[int]]:
+    def _connection(self) -> httpx.AsyncClient:
+        """Return a connection for one locker: in life each stands in a village of its own."""
+        return httpx.AsyncClient(
+            base_url=self._link_url,
+            verify=self._trust,
+            # The server hangs up after five seconds.
+            limits=httpx.Limits(keepalive_expiry=4.0),
+            trust_env=False,
+            transport=self._transport,
+        )
+
+    async def _identity(
+        self, directory: Path, token: str, http: httpx.AsyncClient
+    ) -> tuple[Identity, list[int]]:
         kept = identity.known(directory)
         if kept is not None:
             return kept
         key = identity.make_key(directory)
         while True:
             try:
-                who, numbers = await identity.enrol(self._http, token=token, key=key, at=_wall_clock())
+                who, numbers = await identity.enrol(http, token=token, key=key, at=_wall_clock())
             except Unreachable as error:
                 logger.info("%s: not yet in service: %s", directory.name, error)
                 await asyncio.sleep(ENROL_AGAIN_AFTER_S)
@@ -142,7 +159,9 @@ class Fleet:
                 identity.keep(directory, who, numbers)
                 return who, numbers
 
-    def _build(self, directory: Path, who: Identity, numbers: list[int]) -> SimulatedLocker:
+    def _build(
+        self, directory: Path, who: Identity, numbers: list[int], http: httpx.AsyncClient
+    ) -> SimulatedLocker:
         loop = asyncio.get_running_loop()
 
         def spring(open_door: Callable[[], None]) -> None:
@@ -157,11 +176,18 @@ class Fleet:
             wall_clock=_wall_clock,
             opening_time_s=self._opening_time_s,
         )
-        return SimulatedLocker(cabinet, controller, Link(controller, self._http))
+        return SimulatedLocker(cabinet, controller, Link(controller, http))
 
     def _ended(self, run: asyncio.Task[None]) -> None:
         if not run.cancelled() and (error := run.exception()):
             logger.error("%s stopped", run.get_name(), exc_info=error)
+
+
+async def _run(locker: SimulatedLocker, http: httpx.AsyncClient) -> None:
+    try:
+        await locker.run()
+    finally:
+        await http.aclose()
 
 
 def _wall_clock() -> datetime:
