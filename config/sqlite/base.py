@@ -3,8 +3,8 @@ SQLite for several processes at once: whoever wants to write waits in the kernel
 
 SQLite itself lets a waiting writer sleep and look again, up to a tenth of a second at a time and in no order,
 so that a busy machine idles while some writers starve for seconds. Here a transaction, and a statement that
-writes outside of one, first takes an advisory lock on a file beside the database; the next in line is woken the
-moment the lock is free. The lock ends with its process, however that ends.
+writes outside of one, first takes an advisory lock on a file beside the database; the next in line is woken
+the moment the lock is free. The lock ends with its process, however that ends.
 """
 
 import fcntl

@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 
 from django.db import close_old_connections, connection
 
-#: With SQLite one thread: writers that wait for its lock wake up by chance, and rarely in time.
+#: On SQLite writers take turns, and a thread that computes would only hold up the one whose turn it is.
 NUM_THREADS = 4 if connection.features.has_select_for_update else 1
 
 P = ParamSpec("P")

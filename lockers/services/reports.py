@@ -167,7 +167,7 @@ class Scene:
         if not _may_become(command, CommandState.PULSED):
             return
         compartment = self._compartment_by_id(command.compartment_id)
-        if not compartment.commands.live().exclude(pk=command.pk).exists():
+        if command.is_live or not compartment.commands.live().exists():
             command.advance(CommandState.PULSED)
         if compartment.door in {DoorState.CLOSED, DoorState.UNKNOWN, DoorState.JAMMED}:
             _write(compartment, door=DoorState.UNLOCKING)

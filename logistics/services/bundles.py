@@ -8,7 +8,7 @@ from common import events
 from lockers.models import OpenCommand, Reservation
 from lockers.services import commands
 from logistics.exceptions import NotAtCounter, NothingToOpen
-from logistics.models import Bundle
+from logistics.models import Bundle, Stop
 from logistics.services import messages, parcels, visits
 from logistics.states import ParcelState
 
@@ -51,7 +51,7 @@ def hand_over(bundle: Bundle, *, at: datetime) -> None:
 def note_deposited(reservation: Reservation, *, at: datetime) -> None:
     """Follow the locker: goods lie behind a closed door and the courier confirmed it."""
     if bundle := _note(reservation, ParcelState.DEPOSITED, at=at):
-        visits.settle_for(bundle.parcels.all())
+        visits.settle(Stop.objects.filter(handlings__parcel__bundle=bundle))
         messages.tell_ready(bundle, at=at)
 
 
@@ -70,7 +70,6 @@ def _note(reservation: Reservation, to: ParcelState, *, at: datetime) -> Bundle 
     bundle = Bundle.objects.filter(reservation=reservation).select_related("pool__region").first()
     if bundle is None:
         return None
-    goods = list(bundle.parcels.all())
-    parcels.report(goods, to=to, made_at=at, received_at=at, source="locker")
+    parcels.report(bundle.parcels.all(), to=to, made_at=at, received_at=at, source="locker")
     events.record(f"parcel_{to.value}", scope=bundle.pool.region.slug, at=at, bundle=str(bundle.pk))
     return bundle

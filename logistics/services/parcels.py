@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from logistics.models import Parcel, ParcelReport
 from logistics.states import ParcelState, fold
@@ -13,7 +14,7 @@ from logistics.states import ParcelState, fold
 
 @transaction.atomic
 def report(
-    parcels: Collection[Parcel],
+    parcels: Collection[Parcel] | QuerySet[Parcel],
     *,
     to: ParcelState,
     made_at: datetime,
@@ -21,17 +22,16 @@ def report(
     source: str,
     reason: str = "",
     reason_text: str = "",
-) -> None:
+) -> list[Parcel]:
     """
     Note that parcels are now in another state, and set the state that follows from all reports so far.
 
     A report that came late takes its place by ``made_at``; one that is not possible at its place stays in
-    the history without effect.
+    the history without effect. Returns the parcels as they were before.
     """
-    keys = [parcel.pk for parcel in parcels]
-    locked = list(
-        Parcel.objects.select_for_update().filter(pk__in=keys).order_by("pk").prefetch_related("reports")
-    )
+    if not isinstance(parcels, QuerySet):
+        parcels = Parcel.objects.filter(pk__in=[parcel.pk for parcel in parcels])
+    locked = list(parcels.select_for_update(of=("self",)).order_by("pk").prefetch_related("reports"))
     said = [
         ParcelReport(parcel=parcel, to=to, made_at=made_at, received_at=received_at, source=source)
         for parcel in locked
@@ -52,3 +52,4 @@ def report(
             reason=reason if is_this else "",
             reason_text=reason_text if is_this else "",
         )
+    return locked

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Prefetch, Q
 
 from common import events
 from common.exceptions import InvalidTransition
@@ -21,7 +21,7 @@ from logistics.exceptions import (
     RunNotUnderWay,
     RunTaken,
 )
-from logistics.models import Bundle, Courier, CourierReport, Parcel, ReportKind, Run, Stop, StopKind
+from logistics.models import Bundle, Courier, CourierReport, Handling, Parcel, ReportKind, Run, Stop, StopKind
 from logistics.services import parcels, pools, visits
 from logistics.states import ParcelState, RunState, StopState
 
@@ -96,7 +96,7 @@ def report(run: Run, *, taps: Sequence[Tap], received_at: datetime) -> int:
         # A device whose clock is slow cannot have handled goods before the run began.
         made_at = max(tap.made_at, run.started_at)
         _apply(run, stops[tap.stop_id], tap, goods[tap.key], made_at=made_at, received_at=received_at)
-    visits.settle(stops.values())
+    visits.settle(run.stops.filter(pk__in=stops))
     return len(new)
 
 
@@ -119,8 +119,9 @@ def open_door(run: Run, *, stop: Stop, bundle: Bundle, at: datetime, real_at: da
 
 
 def _stops(run: Run, taps: Sequence[Tap]) -> dict[UUID, Stop]:
+    handled = Handling.objects.select_related("parcel__bundle__reservation")
     named = run.stops.filter(pk__in={tap.stop_id for tap in taps})
-    return {stop.pk: stop for stop in named.prefetch_related("handlings__parcel__bundle__reservation")}
+    return {stop.pk: stop for stop in named.prefetch_related(Prefetch("handlings", handled))}
 
 
 def _goods(stops: Mapping[UUID, Stop], tap: Tap, *, received_at: datetime) -> list[Parcel]:

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, status
 from rest_framework.exceptions import NotFound, PermissionDenied
@@ -23,7 +23,7 @@ from logistics.api.serializers import (
 )
 from logistics.api.views.orders import IDEMPOTENCY_KEY
 from logistics.exceptions import RunTaken
-from logistics.models import Bundle, Courier, Run
+from logistics.models import Bundle, Courier, Handling, Run, Stop
 from logistics.services import runs
 
 
@@ -65,11 +65,10 @@ class RunView(APIView):
     @extend_schema(responses=RunDetailSerializer)
     def get(self, request: Request, run_id: UUID) -> Response:
         """Show a run with its stops and what is handled there."""
+        stops = Stop.objects.select_related("hub", "shop", "supply_point__locker")
+        handled = Handling.objects.select_related("parcel__bundle")
         detailed = visible_runs(request).prefetch_related(
-            "stops__hub",
-            "stops__shop",
-            "stops__supply_point__locker",
-            "stops__handlings__parcel__bundle",
+            Prefetch("stops", stops), Prefetch("stops__handlings", handled)
         )
         return Response(RunDetailSerializer(get_or_not_found(detailed, run_id)).data)
 
