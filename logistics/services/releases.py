@@ -29,8 +29,8 @@ from logistics.states import ParcelState
 from optimizer.solution import Route, Solution
 from optimizer.solution import Stop as PlannedStop
 
-#: A claim to a door that the courier did not use ends this long after the run should have.
-CLAIM_OUTLIVES_RUN = timedelta(hours=2)
+#: A claim to a door that the courier did not use ends this long after the day's deliveries should have.
+CLAIM_OUTLIVES_DELIVERY = timedelta(hours=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,7 +241,7 @@ def _claim_doors(pool: Pool, bundles: list[Bundle], drops: list[_Drop], *, at: d
             temperature=drop.pack.temperature,
             reference=bundle.pk,
             code=codes_by_resident[bundle.resident_id],
-            expires_at=drop.stop.run.ends_at + CLAIM_OUTLIVES_RUN,
+            expires_at=pool.deliver_until + CLAIM_OUTLIVES_DELIVERY,
             hold_until=until,
             low_door=drop.resident.needs_low_door,
         )

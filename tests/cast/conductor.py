@@ -2,8 +2,8 @@
 The conductor of a day: business time stands while people act, and jumps when all of them wait.
 
 Whoever has something to do at a later moment waits for it with ``until``. Once nobody acts any more the
-clock jumps: everyone who waits for one of the next few minutes is woken together, at the latest of their
-moments, so that nobody acts in the future and windows of a few minutes stay as honest as they are in life.
+clock jumps: everyone who waits for a moment not far away is woken together, at the latest of their moments, so
+that nobody acts in the future. People come late by up to the quantum, as couriers do in the rain.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from typing import Any
 from common import clock
 
 #: People whose moments lie so near to each other act at the same time.
-QUANTUM = timedelta(minutes=90)
+QUANTUM = timedelta(minutes=110)
 
 Actor = Coroutine[Any, Any, None]
 #: Is awaited before time goes on, until what people did has taken effect.
