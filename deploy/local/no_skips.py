@@ -1,11 +1,13 @@
 """Pytest plugin that names every skipped test and, if asked, fails the run because of them."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
 #: What may be absent without making a run a failure.
 EXCEPTED_MARKER = "shared_data"
+_UNCOLLECTED = "uncollected"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,6 +24,7 @@ class _Skips:
     def __init__(self, *, strict: bool) -> None:
         self._strict = strict
         self._skipped: list[str] = []
+        self._uncollected: list[str] = []
         self._excepted: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -31,10 +34,18 @@ class _Skips:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.skipped:
-            self._skipped.append(f"{report.nodeid} ({_reason(report)})")
+            self._uncollected.append(f"{report.nodeid} ({_reason(report)})")
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        # What a process of pytest-xdist does not collect, it tells nobody of its own accord.
+        self._uncollected += getattr(node, "workeroutput", {}).get(_UNCOLLECTED, [])
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput[_UNCOLLECTED] = self._uncollected
+        self._skipped += dict.fromkeys(self._uncollected)
         if self._strict and self._skipped and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -1,5 +1,6 @@
 """The test suite on SQLite, then whatever touches locks, races and queues on PostgreSQL."""
 
+import os
 import shutil
 import signal
 import sys
@@ -16,6 +17,9 @@ from deploy.local.supervisor import Part, Supervisor
 
 #: The folders whose tests run on PostgreSQL too.
 ON_POSTGRES = ("tests/common", "tests/lockers", "tests/logistics", "tests/faults", "tests/e2e")
+#: Tests of each suite that run at the same time; ``-n 0`` among the arguments lets a debugger in.
+PROCESSES = str(os.cpu_count() or 1)
+PLUGINS = ("-p", "xdist", "-p", "deploy.local.no_skips")
 _NOTHING_CHOSEN = 5
 
 
@@ -76,7 +80,7 @@ def _pytest(supervisor: Supervisor, name: str, options: Sequence[str], environme
     say(f"== pytest on {name}")
     part = Part(
         name=f"pytest-{name.lower()}",
-        command=[sys.executable, "-m", "pytest", "-p", "deploy.local.no_skips", *options],
+        command=[sys.executable, "-m", "pytest", *PLUGINS, "-n", PROCESSES, *options],
         environment=environment,
         directory=PROJECT,
         passes_through=True,

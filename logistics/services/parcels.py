@@ -22,12 +22,12 @@ def report(
     source: str,
     reason: str = "",
     reason_text: str = "",
-) -> list[Parcel]:
+) -> None:
     """
     Note that parcels are now in another state, and set the state that follows from all reports so far.
 
     A report that came late takes its place by ``made_at``; one that is not possible at its place stays in
-    the history without effect. Returns the parcels as they were before.
+    the history without effect.
     """
     if not isinstance(parcels, QuerySet):
         parcels = Parcel.objects.filter(pk__in=[parcel.pk for parcel in parcels])
@@ -52,4 +52,3 @@ def report(
             reason=reason if is_this else "",
             reason_text=reason_text if is_this else "",
         )
-    return locked

@@ -2,8 +2,8 @@
 The conductor of a day: business time stands while people act, and jumps when all of them wait.
 
 Whoever has something to do at a later moment waits for it with ``until``. Once nobody acts any more the
-clock jumps: everyone who waits for a moment not far away is woken together, at the latest of their moments, so
-that nobody acts in the future. People come late by up to the quantum, as couriers do in the rain.
+clock jumps: everyone who waits for a moment not far away is woken together, at the latest of their moments,
+so that nobody acts in the future. People come late by up to the quantum, as couriers do in the rain.
 """
 
 import asyncio

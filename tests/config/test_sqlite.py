@@ -22,12 +22,12 @@ sys.stdin.read()
 """
 
 
-def connect(file: str) -> Any:
+def connect(file: str, *, patience_s: float = 20) -> Any:
     """Return a connection of its own to a file, as another process would have."""
     settings = connections["default"].settings_dict | {
         "NAME": file,
         "ENGINE": "config.sqlite",
-        "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20},
+        "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": patience_s},
         "CONN_MAX_AGE": 0,
     }
     return load_backend("config.sqlite").DatabaseWrapper(settings)
@@ -69,6 +69,26 @@ def test_many_writers_lose_nothing_and_none_is_refused(file: str) -> None:
     with connect(file).cursor() as cursor:
         cursor.execute("SELECT value FROM counter")
         assert cursor.fetchone()[0] == 8 * 25
+
+
+def test_single_statements_stand_in_line_too(file: str) -> None:
+    def add_one(times: int) -> None:
+        # SQLite itself would not wait a moment.
+        connection = connect(file, patience_s=0)
+        with connection.cursor() as cursor:
+            for _ in range(times):
+                cursor.execute("UPDATE counter SET value = value + 1")
+        connection.close()
+
+    writers = [threading.Thread(target=add_one, args=(50,)) for _ in range(6)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+
+    with connect(file).cursor() as cursor:
+        cursor.execute("SELECT value FROM counter")
+        assert cursor.fetchone()[0] == 6 * 50
 
 
 def test_a_transaction_that_is_rolled_back_gives_its_turn_away(file: str) -> None:

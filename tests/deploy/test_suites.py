@@ -39,6 +39,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = postgres\naddopts = -s -p no:cacheprovider\n")
     monkeypatch.setattr(suites, "PROJECT", tmp_path)
     monkeypatch.setattr(suites, "VAR", tmp_path / "var")
+    # In processes of their own the tests would print to nobody.
+    monkeypatch.setattr(suites, "PROCESSES", "0")
     monkeypatch.setattr(suites, "start_redis", lambda _supervisor, _directory: "redis://r:1/0")
     monkeypatch.setattr(suites, "start_postgres", lambda _supervisor, _directory: "postgres://p/p")
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))

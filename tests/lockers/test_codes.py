@@ -47,6 +47,17 @@ def test_two_live_codes_differ_in_at_least_two_places(noon: datetime, drawn: lis
     assert digits_of(second, noon) == "12345687"
 
 
+def test_codes_issued_together_differ_from_each_other_too(noon: datetime, drawn: list[str]) -> None:
+    drawn += ["12345678", "12345679", "55555555"]
+    holders = [uuid4(), uuid4()]
+
+    issued = codes.issue_all(
+        namespace=NAMESPACE, holders=holders, occasion=uuid4(), valid_until=noon, at=noon
+    )
+
+    assert [digits_of(issued[holder], noon) for holder in holders] == ["12345678", "55555555"]
+
+
 def test_codes_of_another_region_may_be_the_same(noon: datetime, drawn: list[str]) -> None:
     drawn += ["12345678"]
     a_code(noon)

@@ -1,6 +1,6 @@
 """A day over the API, as dispatcher, courier, resident and counter go through it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -236,6 +236,16 @@ def test_a_courier_drives_and_a_resident_collects_with_the_code(clock: Clock) ->
     cabinet.done(OpenCommand.objects.get(pk=command.data["id"]), at=at(17))
     [order] = resident.get(f"{API}/orders/").data["results"]
     assert order["state"] == "collected"
+
+
+def test_a_courier_who_is_an_hour_late_still_finds_a_door(clock: Clock) -> None:
+    day = ReleasedDay(clock)
+    assert day.village.supply_point.locker is not None
+    Cabinet(day.village.supply_point.locker)
+    day.start()
+    clock.moment = day.village.pool.deliver_until + timedelta(hours=1)
+
+    assert day.open().status_code == 202
 
 
 def test_only_the_resident_reads_the_code(clock: Clock) -> None:

@@ -5,6 +5,7 @@ from datetime import time
 from uuid import uuid4
 
 import pytest
+from django.db import transaction
 
 from common import intents
 from common.exceptions import InvalidTransition
@@ -290,7 +291,8 @@ def test_of_two_residents_who_need_the_only_low_door_one_waits_with_a_reason(
     assert Parcel.objects.get(state=ParcelState.DEFERRED).reason == "locker-full"
     reservation = Reservation.objects.get()
     assert reservation.low_door
-    assert reservations.bind(reservation, reservations.lock(reservation)).number == 1
+    with transaction.atomic():
+        assert reservations.bind(reservation, reservations.lock(reservation)).number == 1
 
 
 def test_the_counter_takes_what_has_no_low_door(village_with_one_low_door: Village) -> None:
