@@ -1,18 +1,30 @@
 """Races, on PostgreSQL: of many at once exactly one wins, and nobody falls between two pools."""
 
+import json
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import connection
+from django.http import HttpResponse
 
 from common.exceptions import DomainError
 from logistics.exceptions import PlanInComputation
-from logistics.models import Order, Plan, Pool, Run
+from logistics.models import Order, Plan, Pool, Role, Run
 from logistics.services import orders, plans, pools, runs
 from logistics.states import ParcelState
-from tests.logistics.builders import DELIVERY_DATE, Village, a_parcel, a_pool, at
+from tests.logistics.builders import (
+    DELIVERY_DATE,
+    Village,
+    a_client,
+    a_key,
+    a_parcel,
+    a_pool,
+    a_user,
+    at,
+)
 from tests.logistics.solving import SolverHere
 from tests.logistics.test_plans import computed, released
 
@@ -64,6 +76,26 @@ def test_while_a_pool_closes_every_order_is_in_it_or_in_the_next() -> None:
     assert not [outcome for outcome in outcomes if isinstance(outcome, DomainError)]
     assert village.pool.orders.count() + tomorrow.orders.count() == AT_ONCE - 2
     assert Plan.objects.filter(pool=village.pool).count() == 1
+
+
+def test_an_order_that_arrives_many_times_at_once_is_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logistics.api.views.orders.now", lambda: at(8))
+    village = Village()
+    user, key = a_user(village.region, Role.SHOP, shop=village.shop), a_key()
+    body = {
+        "shop": str(village.shop.pk),
+        "resident_card": village.resident.card_number,
+        "parcels": [{"size": "S", "temperature": "ambient", "weight_g": 900}],
+    }
+    clerks = [a_client(user) for _ in range(AT_ONCE // 2)]
+
+    answers = at_once([partial(clerk.post, "/api/v1/orders/", body, headers=key) for clerk in clerks])
+
+    order = Order.objects.get()
+    assert [getattr(answer, "status_code", answer) for answer in answers] == [201] * len(clerks)
+    assert {json.loads(answer.content)["id"] for answer in answers if isinstance(answer, HttpResponse)} == {
+        str(order.pk)
+    }
 
 
 def test_of_many_who_ask_for_a_plan_one_gets_it() -> None:
