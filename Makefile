@@ -2,6 +2,8 @@
 # that acts on them, and say who started it ($$PPID is make), so that it ends when make does.
 
 PYTHON ?= python3
+# Who names a Python means that one; otherwise the quickest of the same version is taken.
+EXACTLY = $(if $(filter file,$(origin PYTHON)),,--exactly)
 RUN = exec .venv/bin/python -m deploy.local --parent $$PPID
 DJANGO = exec env DJANGO_SETTINGS_MODULE=config.settings.test .venv/bin/python manage.py
 CODE = config common lockers logistics optimizer deploy tests manage.py
@@ -42,4 +44,4 @@ lock: ## re-make the lock files after a change of requirements/*.in (ARGS=--upgr
 	done
 
 environment:
-	@exec $(PYTHON) -m deploy.local.bootstrap --parent $$PPID
+	@exec $(PYTHON) -m deploy.local.bootstrap --parent $$PPID $(EXACTLY)

@@ -59,11 +59,8 @@ class LockerCode(Stateful):
             ),
         ]
         indexes: ClassVar = [
-            models.Index(
-                fields=["valid_until"],
-                name="live_code_by_end",
-                condition=Q(state__in=sorted(LIVE_CODES)),
-            )
+            models.Index(fields=["state", "valid_until"], name="code_by_state_and_end"),
+            models.Index(fields=["namespace", "digest"], name="code_by_digest"),
         ]
 
     def __str__(self) -> str:

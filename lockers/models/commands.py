@@ -55,12 +55,7 @@ class OpenCommand(Stateful):
             )
         ]
         indexes: ClassVar = [
-            models.Index(
-                fields=["device"], name="command_to_offer", condition=Q(state__in=sorted(OFFERABLE))
-            ),
-            models.Index(
-                fields=["expires_at"], name="live_command_by_deadline", condition=Q(state__in=sorted(LIVE))
-            ),
+            models.Index(fields=["state", "expires_at"], name="command_by_state_and_deadline"),
             models.Index(
                 fields=["device", "request_id"], name="command_by_request", condition=~Q(request_id=None)
             ),

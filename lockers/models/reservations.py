@@ -103,6 +103,7 @@ class Reservation(Stateful):
         ]
         indexes: ClassVar = [
             models.Index(fields=["locker", "state"], name="reservation_by_locker"),
+            models.Index(fields=["state", "collecting_since"], name="reservation_by_state"),
             models.Index(
                 fields=["expires_at"],
                 name="claim_by_expiry",

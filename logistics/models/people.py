@@ -128,7 +128,7 @@ class Message(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["resident", "kind", "subject"], name="nobody_is_told_twice")
+            models.UniqueConstraint(fields=["subject", "kind", "resident"], name="nobody_is_told_twice")
         ]
 
     def __str__(self) -> str:

@@ -3,14 +3,23 @@
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connections
+from django.db.models import QuerySet
 from django.db.utils import load_backend
 
+from common.models import Intent
+from lockers.models import LockerCode, OpenCommand, Reservation
+from lockers.states import CommandState
+from logistics.models import Message
+
 pytestmark = pytest.mark.django_db
+MOMENT = datetime(2026, 11, 24, 11, tzinfo=UTC)
 
 WRITER = """
 import sys
@@ -89,6 +98,22 @@ def test_single_statements_stand_in_line_too(file: str) -> None:
     with connect(file).cursor() as cursor:
         cursor.execute("SELECT value FROM counter")
         assert cursor.fetchone()[0] == 6 * 50
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        Intent.objects.to_hand_out(at=MOMENT, again_after=timedelta(minutes=1)),
+        OpenCommand.objects.filter(state=CommandState.SENT, expires_at__lt=MOMENT),
+        LockerCode.objects.live().filter(valid_until__lt=MOMENT),
+        Reservation.objects.expired(at=MOMENT),
+        Reservation.objects.overdue(at=MOMENT),
+        Message.objects.filter(kind="ready", subject__in=[uuid4()], sent_at=None),
+    ],
+    ids=lambda rows: rows.model.__name__,
+)
+def test_what_is_looked_for_all_day_is_found_without_reading_everything(rows: QuerySet[Any]) -> None:
+    assert "SCAN" not in rows.explain()
 
 
 def test_a_transaction_that_is_rolled_back_gives_its_turn_away(file: str) -> None:

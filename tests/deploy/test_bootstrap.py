@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local import bootstrap
 from deploy.local.parts import PROJECT
 
 #: The interpreter that our own environment was made from.
@@ -169,3 +170,25 @@ def test_a_python_that_is_too_old_can_read_why() -> None:
     source = (PROJECT / "deploy" / "local" / "bootstrap.py").read_text()
 
     assert ast.parse(source, feature_version=(3, 7))
+
+
+def a_python(folder: Path, says: str) -> Path:
+    """Return a program that stands for an interpreter and says how long its work took."""
+    program = folder / f"python-{len(list(folder.iterdir()))}"
+    program.write_text(f"#!/bin/sh\n{says}\n")
+    program.chmod(0o755)
+    return program
+
+
+def test_an_interpreter_that_is_clearly_quicker_is_preferred(tmp_path: Path) -> None:
+    own, quicker, slower = (a_python(tmp_path, f"echo {seconds}") for seconds in (1.0, 0.6, 2.0))
+
+    assert bootstrap.quickest([own, slower, quicker]) == quicker
+
+
+@pytest.mark.parametrize("says", ["echo 0.9", "echo no figure", "exit 1"])
+def test_otherwise_the_interpreter_that_was_called_is_used(tmp_path: Path, says: str) -> None:
+    own = a_python(tmp_path, "echo 1.0")
+
+    assert bootstrap.quickest([own, a_python(tmp_path, says)]) == own
+    assert bootstrap.quickest([own, tmp_path / "none"]) == own
