@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import secrets
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import cache
 from uuid import UUID
@@ -147,9 +147,8 @@ def _draft(code: LockerCode) -> _Draft:
     ]
 
 
-def _far_apart(namespace: str, drafts: Iterable[_Draft]) -> list[_Draft]:
+def _far_apart(namespace: str, drafts: Sequence[_Draft]) -> list[_Draft]:
     """Return the drafts that are two places away from all live codes and from each other."""
-    drafts = list(drafts)
     by_position: dict[int, list[str]] = defaultdict(list)
     for mask in (mask for _, masks in drafts for mask in masks):
         by_position[mask.position].append(mask.digest)

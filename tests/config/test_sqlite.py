@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -68,36 +69,33 @@ def count_up(file: str, times: int) -> None:
     connection.close()
 
 
-def test_many_writers_lose_nothing_and_none_is_refused(file: str) -> None:
-    writers = [threading.Thread(target=count_up, args=(file, 25)) for _ in range(8)]
+def counted_by(file: str, number: int, write: Callable[[str, int], None], times: int) -> int:
+    """Let a number of writers write at the same time, and return what the counter says then."""
+    writers = [threading.Thread(target=write, args=(file, times)) for _ in range(number)]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join()
-
     with connect(file).cursor() as cursor:
         cursor.execute("SELECT value FROM counter")
-        assert cursor.fetchone()[0] == 8 * 25
+        return int(cursor.fetchone()[0])
+
+
+def test_many_writers_lose_nothing_and_none_is_refused(file: str) -> None:
+    assert counted_by(file, 8, count_up, times=25) == 8 * 25
+
+
+def add_up(file: str, times: int) -> None:
+    """Write in single statements, where SQLite itself would not wait a moment."""
+    connection = connect(file, patience_s=0)
+    with connection.cursor() as cursor:
+        for _ in range(times):
+            cursor.execute("UPDATE counter SET value = value + 1")
+    connection.close()
 
 
 def test_single_statements_stand_in_line_too(file: str) -> None:
-    def add_one(times: int) -> None:
-        # SQLite itself would not wait a moment.
-        connection = connect(file, patience_s=0)
-        with connection.cursor() as cursor:
-            for _ in range(times):
-                cursor.execute("UPDATE counter SET value = value + 1")
-        connection.close()
-
-    writers = [threading.Thread(target=add_one, args=(50,)) for _ in range(6)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-
-    with connect(file).cursor() as cursor:
-        cursor.execute("SELECT value FROM counter")
-        assert cursor.fetchone()[0] == 6 * 50
+    assert counted_by(file, 6, add_up, times=50) == 6 * 50
 
 
 @pytest.mark.parametrize(
