@@ -70,6 +70,8 @@ class SolverProcess:
                 break
             yield json.loads(line)
         if self._process.wait() != 0:
+            # What it said last may still be on its way to us when it has ended.
+            self._noting.join(timeout=STOP_GRACE_S)
             raise SolverFailed(detail=" ".join(self._last_words)[-200:] or "no word")
 
     def stop(self) -> None:
@@ -104,5 +106,7 @@ class SolverProcess:
             for line in stderr:
                 self._last_words[:] = [*self._last_words[-4:], line.strip()]
 
-        for follower in (feed, listen, note):
+        self._noting = threading.Thread(target=note, daemon=True)
+        self._noting.start()
+        for follower in (feed, listen):
             threading.Thread(target=follower, daemon=True).start()
