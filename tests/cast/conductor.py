@@ -2,8 +2,9 @@
 The conductor of a day: business time stands while people act, and jumps when all of them wait.
 
 Whoever has something to do at a later moment waits for it with ``until``. Once nobody acts any more the
-clock jumps: everyone who waits for a moment not far away is woken together, at the latest of their moments,
-so that nobody acts in the future. People come late by up to the quantum, as couriers do in the rain.
+clock jumps by a quantum from the first moment that anybody waits for, though never past the last: everyone
+with something to do until then does it now, one thing after another, and nobody acts in the future. People
+come late by up to the quantum, as couriers do in the rain.
 """
 
 import asyncio
@@ -83,11 +84,12 @@ class Conductor:
 
     def _wake_next(self) -> None:
         self._all_wait.clear()
-        horizon = self._waiting[0][0] + self._quantum
+        last = max(moment for moment, _, _ in self._waiting)
+        horizon = min(self._waiting[0][0] + self._quantum, last)
         woken = []
         while self._waiting and self._waiting[0][0] <= horizon:
             woken.append(heapq.heappop(self._waiting))
         self._num_awake += len(woken)
-        self.jump(woken[-1][0])
+        self.jump(horizon)
         for _, _, future in woken:
             future.set_result(None)

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -33,6 +34,33 @@ class Frost:
     sealed: list[int] = field(default_factory=list)
 
 
+class Outbox:
+    """Sends taps while its courier goes on; what was tapped while a report was on its way is in the next."""
+
+    def __init__(self, send: Callable[[Taps], Awaitable[None]]) -> None:
+        self._send = send
+        self._waiting: Taps = []
+        self._sending: asyncio.Task[None] | None = None
+
+    def put(self, taps: Taps) -> None:
+        """Send taps as soon as those before them have arrived."""
+        self._waiting += taps
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send_all(after=self._sending))
+
+    async def until_empty(self) -> None:
+        """Wait until everything has arrived, and raise what went wrong with it."""
+        if self._sending is not None:
+            await self._sending
+
+    async def _send_all(self, *, after: "asyncio.Task[None] | None") -> None:
+        if after is not None:
+            await after
+        while self._waiting:
+            taps, self._waiting = self._waiting, []
+            await self._send(taps)
+
+
 class Courier:
     """Drives one run."""
 
@@ -52,21 +80,22 @@ class Courier:
     async def _drive(self, run: Mapping[str, Any]) -> None:
         await self._cast.conductor.until(datetime.fromisoformat(run["starts_at"]))
         await self._api.post(f"runs/{run['id']}/start/")
-        taps: Taps = []
+        outbox = Outbox(partial(self._report, run))
         for stop in run["stops"]:
-            await self._cast.conductor.until(datetime.fromisoformat(stop["arrives_at"]))
-            taps.append(self._tap("arrived", stop))
+            arrives_at = datetime.fromisoformat(stop["arrives_at"])
+            if arrives_at > self._cast.conductor.now():
+                await outbox.until_empty()
+                await self._cast.conductor.until(arrives_at)
+            taps = [self._tap("arrived", stop)]
             if stop["kind"] == "shop":
                 taps.append(self._load(run, stop))
             elif stop["kind"] == "supply_point":
                 taps += await self._unload(run, stop)
             elif stop["kind"] == "end":
+                await outbox.until_empty()
                 await self._until_settled(run)
-            else:
-                # What is tapped at the start travels with the next report.
-                continue
-            await self._report(run, taps)
-            taps = []
+            outbox.put(taps)
+        await outbox.until_empty()
 
     def _load(self, run: Mapping[str, Any], stop: Mapping[str, Any]) -> dict[str, Any]:
         self._cast.world.move(
@@ -78,15 +107,19 @@ class Courier:
         bundles = defaultdict(list)
         for parcel in stop["parcels"]:
             bundles[parcel["bundle"], parcel["at_locker"]].append(parcel["id"])
-        # At a locker whose doors stick one finds out by trying them one after another.
-        free_hands = asyncio.Semaphore(1 if stop["locker"] == self._frost.locker else DOORS_AT_ONCE)
+        hands = asyncio.Semaphore(DOORS_AT_ONCE)
 
         async def put(bundle: str, parcels: list[str]) -> Taps:
-            async with free_hands:
+            async with hands:
                 return await self._put_behind_door(run, stop, bundle, parcels)
 
-        at_doors = [put(bundle, parcels) for (bundle, at_locker), parcels in bundles.items() if at_locker]
-        taps = [tap for one in await asyncio.gather(*at_doors) for tap in one]
+        at_doors = [(bundle, parcels) for (bundle, at_locker), parcels in bundles.items() if at_locker]
+        taps: Taps = []
+        if at_doors and stop["locker"] == self._frost.locker:
+            # Where doors stick one tries them one after another, until one has opened.
+            taps += await put(*at_doors.pop(0))
+        for tapped in await asyncio.gather(*(put(*one) for one in at_doors)):
+            taps += tapped
         for (bundle, at_locker), parcels in bundles.items():
             if not at_locker:
                 self._cast.world.move(

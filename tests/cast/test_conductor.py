@@ -66,6 +66,24 @@ async def test_those_whose_moments_are_near_act_together_and_never_too_early(con
     assert woken_at == [(30, 50), (45, 50), (50, 50), (51, 51)]
 
 
+async def test_what_is_due_within_the_quantum_is_done_in_one_go(conductor: Conductor) -> None:
+    done_at = []
+
+    async def busy() -> None:
+        for minutes in (30, 35, 45):
+            await conductor.until(SIX + timedelta(minutes=minutes))
+            done_at.append(minutes_past_six(conductor))
+
+    async def in_the_evening() -> None:
+        await conductor.until(SIX + timedelta(hours=12))
+
+    jumps_before = conductor.num_jumps
+    await conductor.play(busy(), in_the_evening())
+
+    assert done_at == [50, 50, 50]
+    assert conductor.num_jumps - jumps_before == 2
+
+
 async def test_a_moment_that_has_passed_is_not_waited_for(conductor: Conductor) -> None:
     async def somebody() -> None:
         await conductor.until(SIX - timedelta(hours=1))
