@@ -17,12 +17,14 @@ _wsgi: Any = get_wsgi_application()
 
 from django.db import connection  # noqa: E402 - Django must be set up
 
+from config import memory  # noqa: E402 - Django must be set up
 from lockers.api.asgi import PREFIX, Channel, LinkHandler, Scope  # noqa: E402 - Django must be set up
 
 #: On SQLite writers take turns, and a thread that computes would only hold up the one whose turn it is.
 NUM_THREADS = 4 if connection.features.has_select_for_update else 1
 _requests: Any = WSGIMiddleware(_wsgi, workers=NUM_THREADS)
 _link: Any = LinkHandler()
+memory.settle()
 
 
 async def application(scope: Scope, receive: Channel, send: Channel) -> None:

@@ -1,9 +1,13 @@
 """The Celery app: hints in Redis, truth in the database."""
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_ready
 from django.conf import settings
+
+from config import memory
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.base")
 
@@ -46,3 +50,8 @@ app.conf.update(
     | {"common.purge": {"task": "common.purge", "schedule": 3600.0, "options": {"expires": 3600}}},
 )
 app.autodiscover_tasks()
+
+
+@worker_ready.connect
+def _settle(**_: Any) -> None:
+    memory.settle()

@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from common import events
 from common.exceptions import InvalidTransition
@@ -51,6 +53,11 @@ def lock(locker_id: UUID) -> Locker:
     locked one be written meanwhile.
     """
     return Locker.objects.select_for_update(no_key=True).get(pk=locker_id)
+
+
+def lock_all(lockers: Iterable[UUID] | QuerySet[Any, UUID]) -> None:
+    """Lock several lockers' rows, in an order that lets nobody wait for each other."""
+    list(Locker.objects.select_for_update(no_key=True).filter(pk__in=lockers).order_by("pk"))
 
 
 def demand_check(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from uuid import UUID
 
 from common import events
@@ -169,12 +170,11 @@ class Scene:
         compartment = self._compartment_by_id(command.compartment_id)
         if command.is_live or not compartment.commands.live().exists():
             command.advance(CommandState.PULSED)
-        if compartment.door in {DoorState.CLOSED, DoorState.UNKNOWN, DoorState.JAMMED}:
-            _write(compartment, door=DoorState.UNLOCKING)
         reservation = self._reservation(command)
         if reservation is None:
-            return
-        if reservation.compartment_id != compartment.pk:
+            _unlock(compartment)
+        elif reservation.compartment_id != compartment.pk:
+            _unlock(compartment)
             self._opened_too_late(compartment)
         elif command.purpose == Purpose.DEPOSIT:
             self._begin_deposit(reservation, compartment)
@@ -184,17 +184,16 @@ class Scene:
     def _begin_deposit(self, reservation: Reservation, compartment: Compartment) -> None:
         if reservation.state == ReservationState.RESERVED:
             reservation.advance(ReservationState.DEPOSITING, opened_at=None, closed_at=None)
-            if compartment.state == CompartmentState.RESERVED:
-                compartment.advance(CompartmentState.DEPOSITING)
-        elif reservation.state == ReservationState.DEPOSITING:
+            _unlock(compartment, {CompartmentState.RESERVED: CompartmentState.DEPOSITING})
+            return
+        _unlock(compartment)
+        if reservation.state == ReservationState.DEPOSITING:
             _write(reservation, closed_at=None)
         elif reservation.state not in {ReservationState.DEPOSITED, ReservationState.COLLECTING}:
             self._opened_too_late(compartment)
 
     def _begin_collection(self, reservation: Reservation, compartment: Compartment) -> None:
-        if reservation.state == ReservationState.COLLECTING:
-            _write(reservation, num_openings=reservation.num_openings + 1, closed_at=None, confirmed_at=None)
-        elif reservation.state in {ReservationState.DEPOSITED, ReservationState.OVERDUE}:
+        if reservation.state in {ReservationState.DEPOSITED, ReservationState.OVERDUE}:
             reservation.advance(
                 ReservationState.COLLECTING,
                 collecting_since=self._at,
@@ -203,10 +202,13 @@ class Scene:
                 closed_at=None,
                 confirmed_at=None,
             )
-            if compartment.state == CompartmentState.OCCUPIED:
-                compartment.advance(CompartmentState.COLLECTING)
+            _unlock(compartment, {CompartmentState.OCCUPIED: CompartmentState.COLLECTING})
             if reservation.code is not None and reservation.code.state == CodeState.ACTIVE:
                 reservation.code.advance(CodeState.IN_USE)
+            return
+        _unlock(compartment)
+        if reservation.state == ReservationState.COLLECTING:
+            _write(reservation, num_openings=reservation.num_openings + 1, closed_at=None, confirmed_at=None)
         else:
             self._opened_too_late(compartment)
 
@@ -229,10 +231,7 @@ class Scene:
 
     def _note_closed(self, reservation: Reservation) -> None:
         """Count a closed door, if it was open before, towards the end of a deposit or collection."""
-        if reservation.opened_at is not None:
-            _write(reservation, closed_at=self._at)
-            reservations.complete_deposit(reservation, at=self._at)
-            reservations.complete_collection(reservation, at=self._at)
+        if reservation.opened_at is not None and reservations.note_closed(reservation, at=self._at):
             self.forget()
 
     def _jammed(self, command: OpenCommand, compartment: Compartment) -> None:
@@ -339,6 +338,19 @@ class Scene:
 def _may_become(command: OpenCommand, to: CommandState) -> bool:
     """Tell whether an answer adds to what is known; of two that disagree the stronger one stands."""
     return to in COMMAND_TRANSITIONS[CommandState(command.state)]
+
+
+def _unlock(
+    compartment: Compartment, moves: Mapping[CompartmentState, CompartmentState] = MappingProxyType({})
+) -> None:
+    """Note that a lock was driven; a compartment in one of the states that wait for it moves on."""
+    is_shut = compartment.door in {DoorState.CLOSED, DoorState.UNKNOWN, DoorState.JAMMED}
+    door = {"door": DoorState.UNLOCKING} if is_shut else {}
+    to = moves.get(CompartmentState(compartment.state))
+    if to is not None:
+        compartment.advance(to, **door)
+    elif door:
+        _write(compartment, **door)
 
 
 def _write(row: Compartment | Reservation, **changes: object) -> None:

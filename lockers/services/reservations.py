@@ -96,7 +96,7 @@ def reserve_all(claims: Sequence[Claim]) -> list[Reservation]:
         For the first claim that cannot be met; ``facts`` hold its ``reference``.
     """
     lockers = {claim.locker.pk for claim in claims}
-    list(Locker.objects.select_for_update(no_key=True).filter(pk__in=lockers).order_by("pk"))
+    cabinets.lock_all(lockers)
     known = {
         reservation.reference: reservation
         for reservation in Reservation.objects.holding().filter(reference__in=[c.reference for c in claims])
@@ -161,6 +161,11 @@ def confirm_deposit(reservation: Reservation, *, at: datetime) -> None:
         If the claim has ended.
     """
     lock(reservation)
+    confirm_locked_deposit(reservation, at=at)
+
+
+def confirm_locked_deposit(reservation: Reservation, *, at: datetime) -> None:
+    """Record a word as ``confirm_deposit`` does, where the claim was read after its locker was locked."""
     if reservation.deposited_at is not None:
         return
     if reservation.state not in {ReservationState.RESERVED, ReservationState.DEPOSITING}:
@@ -169,21 +174,35 @@ def confirm_deposit(reservation: Reservation, *, at: datetime) -> None:
         )
     if reservation.compartment is None:
         raise DoorNotOpened
-    if reservation.confirmed_at is None:
-        reservation.confirmed_at = at
+    reservation.confirmed_at = reservation.confirmed_at or at
+    if not _complete_deposit(reservation, at=at):
         reservation.save(update_fields=["confirmed_at"])
-    complete_deposit(reservation, at=at)
 
 
-def complete_deposit(reservation: Reservation, *, at: datetime) -> None:
-    """Call the goods deposited once the door is closed and the courier said so; the locker is locked."""
+def note_closed(reservation: Reservation, *, at: datetime) -> bool:
+    """
+    Note that a door that was open is closed, and tell whether the deposit or collection is complete by that.
+
+    The locker is locked.
+    """
+    reservation.closed_at = at
+    if _complete_deposit(reservation, at=at) or _complete_collection(reservation, at=at):
+        return True
+    reservation.save(update_fields=["closed_at"])
+    return False
+
+
+def _complete_deposit(reservation: Reservation, *, at: datetime) -> bool:
+    """Call the goods deposited once the door is closed and the courier said so; tell whether they are."""
     if reservation.closed_at is None or reservation.confirmed_at is None:
-        return
+        return False
     if reservation.state != ReservationState.DEPOSITING:
-        return
+        return False
     code = reservation.code
     reservation.advance(
         ReservationState.DEPOSITED,
+        closed_at=reservation.closed_at,
+        confirmed_at=reservation.confirmed_at,
         deposited_at=at,
         hold_until=reservation.hold_until or (code and code.valid_until),
     )
@@ -193,6 +212,7 @@ def complete_deposit(reservation: Reservation, *, at: datetime) -> None:
     if code is not None and code.state == CodeState.ISSUED:
         code.advance(CodeState.ACTIVE)
     signals.reservation_deposited.send(sender=Reservation, reservation=reservation, at=at)
+    return True
 
 
 @transaction.atomic
@@ -313,33 +333,39 @@ def confirm_collection(reservation: Reservation, *, at: datetime) -> None:
 def note_done(reservation: Reservation, *, at: datetime) -> None:
     """Note the resident's word during a collection; the locker is locked."""
     reservation.confirmed_at = at
-    reservation.save(update_fields=["confirmed_at"])
-    complete_collection(reservation, at=at)
+    if not _complete_collection(reservation, at=at):
+        reservation.save(update_fields=["confirmed_at"])
 
 
-def complete_collection(reservation: Reservation, *, at: datetime) -> None:
-    """Call the goods collected once the door is closed and the resident is done; the locker is locked."""
+def _complete_collection(reservation: Reservation, *, at: datetime) -> bool:
+    """Call the goods collected once the door is closed and the resident is done; tell whether they are."""
     if reservation.state != ReservationState.COLLECTING:
-        return
+        return False
     if reservation.opened_at is None or reservation.closed_at is None:
-        return
+        return False
     is_confirmed = reservation.confirmed_at is not None
     if not is_confirmed and not reservation.collection_is_over(at=at):
-        return
-    reservation.advance(ReservationState.COLLECTED, ended_at=at)
+        return False
+    reservation.advance(
+        ReservationState.COLLECTED,
+        closed_at=reservation.closed_at,
+        confirmed_at=reservation.confirmed_at,
+        ended_at=at,
+    )
     assert reservation.compartment is not None  # noqa: S101 - a constraint says so
     if reservation.compartment.state == CompartmentState.COLLECTING:
         reservation.compartment.advance(CompartmentState.FREE, verify_empty=not is_confirmed)
     if reservation.code is not None:
         codes.end_if_used_up(reservation.code, at=at)
     signals.reservation_collected.send(sender=Reservation, reservation=reservation, at=at)
+    return True
 
 
 @transaction.atomic
 def end_window(reservation: Reservation, *, at: datetime) -> None:
     """Settle a collection whose window has ended: collected, or deposited if the door never opened."""
     lock(reservation)
-    complete_collection(reservation, at=at)
+    _complete_collection(reservation, at=at)
     if reservation.state != ReservationState.COLLECTING or reservation.opened_at is not None:
         return
     if reservation.compartment is None or reservation.compartment.commands.live().exists():

@@ -67,7 +67,8 @@ def note_overdue(reservation: Reservation, *, at: datetime) -> None:
 
 
 def _note(reservation: Reservation, to: ParcelState, *, at: datetime) -> Bundle | None:
-    bundle = Bundle.objects.filter(reservation=reservation).select_related("pool__region").first()
+    needed = Bundle.objects.select_related("pool__region").only("resident_id", "pool__region__slug")
+    bundle = needed.filter(reservation=reservation).first()
     if bundle is None:
         return None
     parcels.report(bundle.parcels.all(), to=to, made_at=at, received_at=at, source="locker")

@@ -130,9 +130,10 @@ def _refuse_what_nobody_carries(region: Region, parcels: Iterable[ParcelSpec]) -
 
 
 def _refuse_what_nowhere_fits(resident: Resident, parcels: Iterable[ParcelSpec]) -> None:
-    points: list[SupplyPoint] = [*resident.alternatives.all()]
-    if resident.supply_point is not None:
-        points.append(resident.supply_point)
+    own = resident.supply_point
+    if own is not None and own.has_counter:
+        return
+    points = [*([own] if own else []), *resident.alternatives.all()]
     if any(point.has_counter for point in points):
         return
     lockers = [point.locker_id for point in points]

@@ -58,12 +58,13 @@ def join(*, region: Region, at: datetime) -> Pool:
     NoOpenPool
         If no pool takes orders.
     """
-    taking_orders = Pool.objects.taking_orders(at=at)
-    for key in taking_orders.filter(region=region).values_list("pk", flat=True):
-        # It may have closed while we waited for the lock; then the next one is asked.
-        if pool := taking_orders.filter(pk=key).select_for_update().first():
+    taking_orders = Pool.objects.taking_orders(at=at).filter(region=region)
+    while True:
+        if pool := taking_orders.select_for_update().first():
             return pool
-    raise NoOpenPool
+        # PostgreSQL leaves out a pool that closed while we waited for its lock, and looks for no other.
+        if not taking_orders.exists():
+            raise NoOpenPool
 
 
 @transaction.atomic

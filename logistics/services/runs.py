@@ -12,7 +12,7 @@ from common import events
 from common.exceptions import InvalidTransition
 from lockers.exceptions import CommandPending
 from lockers.models import OpenCommand, Reservation
-from lockers.services import commands, reservations
+from lockers.services import cabinets, commands, reservations
 from logistics.exceptions import (
     CourierBusy,
     NothingToOpen,
@@ -21,7 +21,18 @@ from logistics.exceptions import (
     RunNotUnderWay,
     RunTaken,
 )
-from logistics.models import Bundle, Courier, CourierReport, Handling, Parcel, ReportKind, Run, Stop, StopKind
+from logistics.models import (
+    Bundle,
+    Courier,
+    CourierReport,
+    Handling,
+    Parcel,
+    ReportKind,
+    Run,
+    Stop,
+    StopKind,
+    SupplyPoint,
+)
 from logistics.services import parcels, pools, visits
 from logistics.states import ParcelState, RunState, StopState
 
@@ -84,11 +95,14 @@ def report(run: Run, *, taps: Sequence[Tap], received_at: datetime) -> int:
     RunNotUnderWay, NotOnThisStop, ReportFromTheFuture
         If the run has not started, or a tap makes no sense; none of them is stored then.
     """
-    run = Run.objects.select_for_update(of=("self",)).select_related("pool__region").get(pk=run.pk)
+    run = Run.objects.select_for_update().get(pk=run.pk)
     if run.started_at is None:
         raise RunNotUnderWay(present=run.state)
     known = set(run.reports.filter(key__in=[tap.key for tap in taps]).values_list("key", flat=True))
     new = sorted({tap.key: tap for tap in taps if tap.key not in known}.values(), key=lambda tap: tap.made_at)
+    if not _ABOUT_DOORS.isdisjoint(tap.kind for tap in new):
+        lockers = SupplyPoint.objects.filter(stops__in={tap.stop_id for tap in new}, stops__run=run)
+        cabinets.lock_all(lockers.exclude(locker=None).values_list("locker", flat=True))
     stops = _stops(run, new)
     goods = {tap.key: _goods(stops, tap, received_at=received_at) for tap in new}
     _store(run, new, goods, received_at=received_at)
@@ -119,9 +133,16 @@ def open_door(run: Run, *, stop: Stop, bundle: Bundle, at: datetime, real_at: da
 
 
 def _stops(run: Run, taps: Sequence[Tap]) -> dict[UUID, Stop]:
-    handled = Handling.objects.select_related("parcel__bundle__reservation")
+    """Return the stops of taps with their parcels; of each bundle there is one object for all of them."""
+    claim = "parcel__bundle__reservation"
+    handled = Handling.objects.select_related(f"{claim}__compartment", f"{claim}__code")
     named = run.stops.filter(pk__in={tap.stop_id for tap in taps})
-    return {stop.pk: stop for stop in named.prefetch_related(Prefetch("handlings", handled))}
+    stops = {stop.pk: stop for stop in named.prefetch_related(Prefetch("handlings", handled))}
+    bundles: dict[UUID, Bundle] = {}
+    for parcel in (handling.parcel for stop in stops.values() for handling in stop.handlings.all()):
+        if parcel.bundle is not None:
+            parcel.bundle = bundles.setdefault(parcel.bundle.pk, parcel.bundle)
+    return stops
 
 
 def _goods(stops: Mapping[UUID, Stop], tap: Tap, *, received_at: datetime) -> list[Parcel]:
@@ -202,6 +223,8 @@ def _deposit(run: Run, goods: list[Parcel], *, made_at: datetime, received_at: d
         _say(at_counter, ParcelState.AT_COUNTER, made_at=made_at, received_at=received_at)
 
 
+#: Reports that concern claims to doors, for which lockers are locked.
+_ABOUT_DOORS = frozenset({ReportKind.DEPOSITED, ReportKind.PROBLEM})
 #: Reasons that concern a door, not the goods: the courier asks for another door.
 DOOR_REASONS = frozenset({"not_empty", "does_not_fit", "door_jammed"})
 #: Reasons that concern the goods, and what becomes of them.
@@ -237,7 +260,7 @@ def _problem(run: Run, goods: list[Parcel], reason: str, *, made_at: datetime, r
 
 def _confirm_deposit(run: Run, reservation: Reservation, *, made_at: datetime) -> None:
     try:
-        reservations.confirm_deposit(reservation, at=made_at)
+        reservations.confirm_locked_deposit(reservation, at=made_at)
     except InvalidTransition:
         # The word came after the claim had ended: kept, and shown to the dispatcher.
         _note(run, "deposit_after_claim_ended", at=made_at, reservation=reservation)

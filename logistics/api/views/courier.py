@@ -40,11 +40,14 @@ def own_run(request: Request, run_id: UUID) -> Run:
     ------
     RunTaken
         If another courier drives it.
+    NotFound
+        If it is none that the asker may know of.
     """
-    run = get_or_not_found(visible_runs(request), run_id)
-    if run.courier_id not in principal_of(request).couriers:
+    own = Run.objects.filter(pk=run_id, courier__in=principal_of(request).couriers).first()
+    if own is None:
+        get_or_not_found(visible_runs(request), run_id)
         raise RunTaken
-    return run
+    return own
 
 
 @extend_schema(tags=["runs"])
