@@ -64,8 +64,7 @@ def apply(device_id: UUID, *, at: datetime) -> int:
         if boot.applied_seq == 0 and not _follows(waiting[0], boot):
             break
         scene = scene or reports.Scene(boot.device, at=at)
-        for event in waiting:
-            _apply_one(scene, event)
+        _apply_all(scene, waiting)
         applied += len(waiting)
         DeviceEvent.objects.filter(pk__in=[event.pk for event in waiting]).update(applied_at=at)
         boot.applied_seq = waiting[-1].seq
@@ -128,6 +127,18 @@ def _follows(first: DeviceEvent, boot: DeviceBoot) -> bool:
     if previous is None or previous.boot_id != before:
         return bool(first.data["previous_seq"] == 0)
     return previous.applied_seq >= int(first.data["previous_seq"])
+
+
+def _apply_all(scene: reports.Scene, waiting: Sequence[DeviceEvent]) -> None:
+    """Let reports take effect, all in one go as long as our rules can place every one of them."""
+    try:
+        with transaction.atomic():
+            for event in waiting:
+                scene.take(event)
+    except DomainError:
+        scene.forget()
+        for event in waiting:
+            _apply_one(scene, event)
 
 
 def _apply_one(scene: reports.Scene, event: DeviceEvent) -> None:

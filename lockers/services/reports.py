@@ -283,10 +283,15 @@ class Scene:
         if wanted is None:
             return None
         if wanted not in self._commands:
-            command = OpenCommand.objects.filter(pk=wanted, device=self._device).first()
+            whole = OpenCommand.objects.select_related("compartment", "reservation__code")
+            command = whole.filter(pk=wanted, device=self._device).first()
             if command is None:
                 return None
             self._commands[wanted] = command
+            if command.compartment_id not in self._compartments:
+                self._keep(command.compartment)
+            if command.reservation is not None and command.reservation.pk not in self._reservations:
+                self._attend(command.reservation)
         return self._commands[wanted]
 
     def _compartment(self, number: int) -> Compartment:

@@ -39,7 +39,7 @@ def send(*, about: str, subjects: list[str], at: datetime) -> None:
     logger.info("%s messages of kind %s sent", sent, about)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def _tell(about: list[tuple[UUID, UUID]], *, kind: str, at: datetime) -> None:
     if not about:
         return

@@ -12,7 +12,7 @@ from logistics.models import Parcel, ParcelReport
 from logistics.states import ParcelState, fold
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def report(
     parcels: Collection[Parcel] | QuerySet[Parcel],
     *,

@@ -11,11 +11,10 @@ ON_THE_WAY = frozenset({ParcelState.PLANNED, ParcelState.LOADED})
 
 def settle(stops: QuerySet[Stop]) -> None:
     """Mark visits of supply points as done whose goods have all been delivered or given up."""
-    visits = list(stops.filter(kind=StopKind.SUPPLY_POINT).exclude(state=StopState.DONE).distinct())
-    if not visits:
+    visits = stops.filter(kind=StopKind.SUPPLY_POINT).exclude(state=StopState.DONE)
+    begun = set(visits.values_list("pk", flat=True))
+    if not begun:
         return
-    coming = Handling.objects.filter(stop__in=visits, parcel__state__in=ON_THE_WAY)
-    unfinished = set(coming.values_list("stop_id", flat=True))
-    for stop in visits:
-        if stop.pk not in unfinished:
-            stop.advance(StopState.DONE)
+    coming = Handling.objects.filter(stop__in=begun, parcel__state__in=ON_THE_WAY)
+    for stop in Stop.objects.filter(pk__in=begun.difference(coming.values_list("stop_id", flat=True))):
+        stop.advance(StopState.DONE)

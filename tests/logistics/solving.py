@@ -1,11 +1,18 @@
-"""The real solver without a process of its own, for tests that are about what follows from a plan."""
+"""Plans for tests that are about what follows from them, and the real solver without a process of its own."""
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
+from common import intents
+from common.models import Intent
+from logistics.models import Plan
+from logistics.services import plans, pools
 from optimizer.io import read_problem, result_to_json
 from optimizer.solve import solve
+from tests.logistics.builders import Village, at
+
+BUDGET_S = 1.0
 
 
 class SolverHere:
@@ -25,3 +32,24 @@ class SolverHere:
         """Yield the result."""
         result = solve(self._problem, time_limit_s=10, seed=self._seed, iterations=30)
         yield {"type": "result", **result_to_json(result)}
+
+
+def computed(village: Village, *, close: bool = True) -> Plan:
+    """Return the plan of a village's pool, computed as a worker would."""
+    if close:
+        pools.close(village.pool, at=at(9))
+    else:
+        plans.ask(village.pool, budget_s=BUDGET_S, at=at(8))
+    Plan.objects.update(budget_s=BUDGET_S)
+    plan = village.pool.plans.get()
+    intents.perform(Intent.objects.get(key=f"logistics.compute_plan:{plan.pk}").pk)
+    plan.refresh_from_db()
+    return plan
+
+
+def released(village: Village) -> Plan:
+    """Return the released plan of a village's pool."""
+    plan = computed(village)
+    plans.release(plan, at=at(9, 10))
+    plan.refresh_from_db()
+    return plan

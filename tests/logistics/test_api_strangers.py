@@ -10,8 +10,7 @@ from rest_framework.test import APIClient
 from logistics.api.urls import app_name, urlpatterns
 from logistics.models import Bundle, Order, Parcel, Plan, Role, Run
 from tests.logistics.builders import Village, a_client, a_key, a_user, unknown
-from tests.logistics.solving import SolverHere
-from tests.logistics.test_plans import released
+from tests.logistics.solving import SolverHere, released
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,8 +11,7 @@ from common.admin import ReadOnly
 from logistics import models
 from logistics.models import User
 from tests.logistics.builders import Village
-from tests.logistics.solving import SolverHere
-from tests.logistics.test_plans import released
+from tests.logistics.solving import SolverHere, released
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

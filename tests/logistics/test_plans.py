@@ -31,30 +31,9 @@ from logistics.models import (
 from logistics.services import plans, pools
 from logistics.states import ParcelState, PlanState, PoolState
 from tests.logistics.builders import Village, a_parcel, a_resident, a_supply_point, an_order, at
+from tests.logistics.solving import computed, released
 
 pytestmark = pytest.mark.django_db(transaction=True)
-BUDGET_S = 1.0
-
-
-def computed(village: Village, *, close: bool = True) -> Plan:
-    """Return the plan of a village's pool, computed as a worker would."""
-    if close:
-        pools.close(village.pool, at=at(9))
-    else:
-        plans.ask(village.pool, budget_s=BUDGET_S, at=at(8))
-    Plan.objects.update(budget_s=BUDGET_S)
-    plan = village.pool.plans.get()
-    intents.perform(Intent.objects.get(key=f"logistics.compute_plan:{plan.pk}").pk)
-    plan.refresh_from_db()
-    return plan
-
-
-def released(village: Village) -> Plan:
-    """Return the released plan of a village's pool."""
-    plan = computed(village)
-    plans.release(plan, at=at(9, 10))
-    plan.refresh_from_db()
-    return plan
 
 
 def test_a_plan_carries_what_can_be_carried_and_says_what_it_costs() -> None:

@@ -25,8 +25,7 @@ from tests.logistics.builders import (
     a_user,
     at,
 )
-from tests.logistics.solving import SolverHere
-from tests.logistics.test_plans import computed, released
+from tests.logistics.solving import SolverHere, computed, released
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
 AT_ONCE = 16

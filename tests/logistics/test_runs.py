@@ -25,8 +25,7 @@ from logistics.services.runs import Tap
 from logistics.states import ParcelState, PoolState, RunState, StopState
 from tests.logistics.builders import Village, a_parcel, at
 from tests.logistics.doors import Cabinet
-from tests.logistics.solving import SolverHere
-from tests.logistics.test_plans import released
+from tests.logistics.solving import SolverHere, released
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
