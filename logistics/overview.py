@@ -72,7 +72,7 @@ def newest_day() -> dict[str, Any] | None:
 
 
 def _row(run: Run, colour: str) -> dict[str, Any]:
-    stops = [stop for stop in run.stops.all() if stop.kind != StopKind.START]
+    stops = [stop for stop in run.stops.all() if stop.kind in {StopKind.SHOP, StopKind.SUPPLY_POINT}]
     done = sum(stop.state == "done" for stop in stops)
     return {
         "run": run,
