@@ -95,7 +95,7 @@ class Scene:
         self._pulsed(command)
         command.advance(to)
         compartment = self._compartment_by_id(command.compartment_id)
-        _write(compartment, door=DoorState.JAMMED if is_jam else DoorState.UNKNOWN)
+        compartment.write(door=DoorState.JAMMED if is_jam else DoorState.UNKNOWN)
         if is_jam:
             self._jammed(command, compartment)
 
@@ -104,14 +104,14 @@ class Scene:
 
     def _left_open(self, event: DeviceEvent) -> None:
         compartment = self._compartment(event.data["compartment_number"])
-        _write(compartment, door=DoorState.LEFT_OPEN)
+        compartment.write(door=DoorState.LEFT_OPEN)
         self._record("door_left_open", compartment)
 
     def _uncommanded(self, event: DeviceEvent) -> None:
         """Note a door that opened by itself; a free compartment may now hold what nobody knows of."""
         compartment = self._compartment(event.data["compartment_number"])
         is_free = compartment.state == CompartmentState.FREE
-        _write(compartment, door=DoorState.OPEN, verify_empty=is_free or compartment.verify_empty)
+        compartment.write(door=DoorState.OPEN, verify_empty=is_free or compartment.verify_empty)
         self._record("door_opened_uncommanded", compartment)
 
     def _snapshot(self, event: DeviceEvent) -> None:
@@ -130,7 +130,7 @@ class Scene:
                 else:
                     self._door_closed(compartment)
             elif door == DoorState.UNKNOWN and compartment.door != DoorState.UNKNOWN:
-                _write(compartment, door=DoorState.UNKNOWN)
+                compartment.write(door=DoorState.UNKNOWN)
         self._close_idle(idle)
 
     def _attend_to_all(self, rows: list[dict[str, object]]) -> None:
@@ -159,7 +159,7 @@ class Scene:
         in_question = compartment.commands.filter(state__in=LIVE | {CommandState.UNKNOWN})
         command = in_question.order_by("-created_at").first()
         if command is None:
-            _write(compartment, door=DoorState.OPEN)
+            compartment.write(door=DoorState.OPEN)
         else:
             self._opened(command, CommandState.OPENED, None)
 
@@ -188,7 +188,7 @@ class Scene:
             return
         _unlock(compartment)
         if reservation.state == ReservationState.DEPOSITING:
-            _write(reservation, closed_at=None)
+            reservation.write(closed_at=None)
         elif reservation.state not in {ReservationState.DEPOSITED, ReservationState.COLLECTING}:
             self._opened_too_late(compartment)
 
@@ -208,7 +208,7 @@ class Scene:
             return
         _unlock(compartment)
         if reservation.state == ReservationState.COLLECTING:
-            _write(reservation, num_openings=reservation.num_openings + 1, closed_at=None, confirmed_at=None)
+            reservation.write(num_openings=reservation.num_openings + 1, closed_at=None, confirmed_at=None)
         else:
             self._opened_too_late(compartment)
 
@@ -218,13 +218,13 @@ class Scene:
         self._pulsed(command)
         command.advance(outcome, detection_ms=detection_ms)
         compartment = self._compartment_by_id(command.compartment_id)
-        _write(compartment, door=DoorState.OPEN, num_jams=0)
+        compartment.write(door=DoorState.OPEN, num_jams=0)
         holder = self._holder(compartment)
         if holder is not None and holder.state in _IN_PROGRESS:
-            _write(holder, opened_at=self._at, closed_at=None)
+            holder.write(opened_at=self._at, closed_at=None)
 
     def _door_closed(self, compartment: Compartment) -> None:
-        _write(compartment, door=DoorState.CLOSED)
+        compartment.write(door=DoorState.CLOSED)
         holder = self._holder(compartment)
         if holder is not None and holder.state in _IN_PROGRESS:
             self._note_closed(holder)
@@ -240,7 +240,7 @@ class Scene:
 
         A deposit that put nothing in yet gets another door; goods inside stay linked and the code good.
         """
-        _write(compartment, num_jams=compartment.num_jams + 1)
+        compartment.write(num_jams=compartment.num_jams + 1)
         reservation = self._reservation(command)
         is_broken = compartment.num_jams >= MAX_JAMS
         if reservation is not None and reservation.state == ReservationState.DEPOSITING:
@@ -355,11 +355,4 @@ def _unlock(
     if to is not None:
         compartment.advance(to, **door)
     elif door:
-        _write(compartment, **door)
-
-
-def _write(row: Compartment | Reservation, **changes: object) -> None:
-    """Write facts that no table of states governs."""
-    for name, value in changes.items():
-        setattr(row, name, value)
-    row.save(update_fields=list(changes))
+        compartment.write(**door)

@@ -176,7 +176,7 @@ def confirm_locked_deposit(reservation: Reservation, *, at: datetime) -> None:
         raise DoorNotOpened
     reservation.confirmed_at = reservation.confirmed_at or at
     if not _complete_deposit(reservation, at=at):
-        reservation.save(update_fields=["confirmed_at"])
+        reservation.write(confirmed_at=reservation.confirmed_at)
 
 
 def note_closed(reservation: Reservation, *, at: datetime) -> bool:
@@ -188,7 +188,7 @@ def note_closed(reservation: Reservation, *, at: datetime) -> bool:
     reservation.closed_at = at
     if _complete_deposit(reservation, at=at) or _complete_collection(reservation, at=at):
         return True
-    reservation.save(update_fields=["closed_at"])
+    reservation.write(closed_at=reservation.closed_at)
     return False
 
 
@@ -334,7 +334,7 @@ def note_done(reservation: Reservation, *, at: datetime) -> None:
     """Note the resident's word during a collection; the locker is locked."""
     reservation.confirmed_at = at
     if not _complete_collection(reservation, at=at):
-        reservation.save(update_fields=["confirmed_at"])
+        reservation.write(confirmed_at=reservation.confirmed_at)
 
 
 def _complete_collection(reservation: Reservation, *, at: datetime) -> bool:

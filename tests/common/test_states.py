@@ -81,3 +81,11 @@ def test_a_field_that_does_not_exist_is_an_error_and_not_left_out(row: Compartme
 
     row.refresh_from_db()
     assert row.state == "free"
+
+
+@pytest.mark.django_db
+def test_facts_are_written_without_a_move(row: Compartment) -> None:
+    row.write(door=lockers.DoorState.OPEN, num_jams=1)
+
+    found = Compartment.objects.get(pk=row.pk)
+    assert (row.door, found.state, found.door, found.num_jams) == ("open", "free", "open", 1)
