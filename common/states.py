@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import connections, models, router
 
 from common.exceptions import InvalidTransition
@@ -44,8 +45,16 @@ class Stateful(models.Model):
         return False
 
     def write(self, **changes: Any) -> None:
-        """Write fields that no table of states governs; the caller has locked what guards the row."""
-        self._update(changes)
+        """
+        Write fields that no table of states governs; the caller has locked what guards the row.
+
+        Raises
+        ------
+        ObjectDoesNotExist
+            If the row is gone.
+        """
+        if not self._update(changes):
+            raise ObjectDoesNotExist(f"{self._meta.verbose_name} {self.pk} is gone")
 
     def _update(self, changes: Mapping[str, Any], *, only_in: Sequence[str] = ()) -> bool:
         """

@@ -33,9 +33,10 @@ _IN_PROGRESS = frozenset({ReservationState.DEPOSITING, ReservationState.COLLECTI
 
 class Scene:
     """
-    One locker while its device's reports take effect, in their order; device and locker are locked.
+    One locker while its device's reports take effect, in their order; the locker is locked.
 
-    Rows are read once and kept, for nobody else may change them meanwhile. ``at`` is business time.
+    Rows are read once and kept: claims and compartments change under the locker's lock only, and commands by
+    moves, of which the table lets one win. ``at`` is business time.
     """
 
     def __init__(self, device: Device, *, at: datetime) -> None:

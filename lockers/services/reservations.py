@@ -384,7 +384,9 @@ def back_to_deposited(reservation: Reservation) -> None:
 def fall_due(reservation: Reservation, *, at: datetime) -> None:
     """Note that goods were not collected in time; they stay, and the code dies with the last."""
     cabinets.lock(reservation.locker_id)
-    if not reservation.advance(ReservationState.OVERDUE):
+    # It may have been extended while we waited for the lock.
+    is_due = Reservation.objects.overdue(at=at).filter(pk=reservation.pk).exists()
+    if not is_due or not reservation.advance(ReservationState.OVERDUE):
         return
     if reservation.code is not None:
         codes.end_if_used_up(reservation.code, at=at)

@@ -1,6 +1,7 @@
 """Runs: started by one courier, reported tap by tap, in whatever order the taps arrive."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -31,7 +32,6 @@ from logistics.models import (
     Run,
     Stop,
     StopKind,
-    SupplyPoint,
 )
 from logistics.services import parcels, pools, visits
 from logistics.states import ParcelState, RunState, StopState
@@ -100,9 +100,7 @@ def report(run: Run, *, taps: Sequence[Tap], received_at: datetime) -> int:
         raise RunNotUnderWay(present=run.state)
     known = set(run.reports.filter(key__in=[tap.key for tap in taps]).values_list("key", flat=True))
     new = sorted({tap.key: tap for tap in taps if tap.key not in known}.values(), key=lambda tap: tap.made_at)
-    if not _ABOUT_DOORS.isdisjoint(tap.kind for tap in new):
-        lockers = SupplyPoint.objects.filter(stops__in={tap.stop_id for tap in new}, stops__run=run)
-        cabinets.lock_all(lockers.exclude(locker=None).values_list("locker", flat=True))
+    _lock_lockers(run, new)
     stops = _stops(run, new)
     goods = {tap.key: _goods(stops, tap, received_at=received_at) for tap in new}
     _store(run, new, goods, received_at=received_at)
@@ -130,6 +128,23 @@ def open_door(run: Run, *, stop: Stop, bundle: Bundle, at: datetime, real_at: da
     if bundle.reservation is None or not stop.handlings.filter(parcel__bundle=bundle).exists():
         raise NothingToOpen
     return commands.open_for_deposit(bundle.reservation, at=at, real_at=real_at)
+
+
+def _lock_lockers(run: Run, taps: Sequence[Tap]) -> None:
+    """
+    Lock the lockers whose claims the taps may touch, all at once and before anything else.
+
+    What a device reports goes the same way: locker, then parcels and stops.
+    """
+    named = {tap.stop_id for tap in taps}
+    kinds = set(run.stops.filter(pk__in=named).values_list("kind", flat=True))
+    if kinds <= {StopKind.START, StopKind.SHOP} and _ABOUT_DOORS.isdisjoint(tap.kind for tap in taps):
+        return
+    handled = Handling.objects.filter(stop__run=run)
+    if StopKind.END not in kinds:
+        handled = handled.filter(stop__in=named)
+    claims = Reservation.objects.filter(bundle__parcels__handlings__in=handled)
+    cabinets.lock_all(claims.values_list("locker", flat=True))
 
 
 def _stops(run: Run, taps: Sequence[Tap]) -> dict[UUID, Stop]:
@@ -209,7 +224,9 @@ def _say(goods: list[Parcel], to: ParcelState, *, made_at: datetime, received_at
 
 def _arrive(run: Run, stop: Stop, *, made_at: datetime, received_at: datetime) -> None:
     if stop.state == StopState.PLANNED:
-        stop.advance(StopState.ARRIVED, arrived_at=made_at)
+        # Its goods may have been delivered before the word of the arrival came.
+        with suppress(InvalidTransition):
+            stop.advance(StopState.ARRIVED, arrived_at=made_at)
     if stop.kind == StopKind.END:
         stop.advance(StopState.DONE)
         _finish(run, made_at=made_at, received_at=received_at)
@@ -260,8 +277,10 @@ def _problem(run: Run, goods: list[Parcel], reason: str, *, made_at: datetime, r
 
 def _confirm_deposit(run: Run, reservation: Reservation, *, made_at: datetime) -> None:
     try:
-        reservations.confirm_locked_deposit(reservation, at=made_at)
+        with transaction.atomic():
+            reservations.confirm_locked_deposit(reservation, at=made_at)
     except InvalidTransition:
+        reservation.refresh_from_db()
         # The word came after the claim had ended: kept, and shown to the dispatcher.
         _note(run, "deposit_after_claim_ended", at=made_at, reservation=reservation)
 

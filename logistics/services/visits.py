@@ -12,9 +12,9 @@ ON_THE_WAY = frozenset({ParcelState.PLANNED, ParcelState.LOADED})
 def settle(stops: QuerySet[Stop]) -> None:
     """Mark visits of supply points as done whose goods have all been delivered or given up."""
     visits = stops.filter(kind=StopKind.SUPPLY_POINT).exclude(state=StopState.DONE)
-    begun = set(visits.values_list("pk", flat=True))
-    if not begun:
+    unfinished = set(visits.values_list("pk", flat=True))
+    if not unfinished:
         return
-    coming = Handling.objects.filter(stop__in=begun, parcel__state__in=ON_THE_WAY)
-    for stop in Stop.objects.filter(pk__in=begun.difference(coming.values_list("stop_id", flat=True))):
+    coming = Handling.objects.filter(stop__in=unfinished, parcel__state__in=ON_THE_WAY)
+    for stop in Stop.objects.filter(pk__in=unfinished.difference(coming.values_list("stop_id", flat=True))):
         stop.advance(StopState.DONE)

@@ -281,3 +281,16 @@ def test_an_extension_lets_goods_and_code_live_longer(noon: datetime) -> None:
     assert reservation.hold_until == code.valid_until == later
     reservations.sweep(at=noon + timedelta(days=2))
     assert state_of(reservation) == ReservationState.DEPOSITED
+
+
+def test_goods_extended_while_the_sweep_looked_do_not_fall_due(noon: datetime) -> None:
+    locker = a_locker((Size.S,))
+    code = a_code(noon, lives=timedelta(hours=5))
+    reservation = deposited(a_reservation(locker, noon, code=code), a_cabinet(locker, noon))
+    later = noon + timedelta(days=2)
+    [seen_by_the_sweep] = Reservation.objects.overdue(at=later)
+    reservations.extend(reservation, hold_until=noon + timedelta(days=3))
+
+    reservations.fall_due(seen_by_the_sweep, at=later)
+
+    assert state_of(reservation) == ReservationState.DEPOSITED

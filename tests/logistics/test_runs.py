@@ -309,3 +309,28 @@ def _no_hints(monkeypatch: pytest.MonkeyPatch) -> None:
 def _solver_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare each test the start of a process."""
     monkeypatch.setattr("logistics.services.plans.SolverProcess", SolverHere)
+
+
+def test_an_arrival_that_is_told_after_the_goods_were_delivered_holds_nothing_up() -> None:
+    drive = Drive().start().load()
+    [bundle] = Bundle.objects.filter(pool=drive.village.pool)
+    drive.open(bundle)
+
+    num_new = drive.report(
+        drive.tap(ReportKind.DEPOSITED, drive.point_stop, made_at=at(11)),
+        drive.tap(ReportKind.ARRIVED, drive.point_stop, made_at=at(11, 5)),
+    )
+
+    drive.point_stop.refresh_from_db()
+    assert (num_new, drive.point_stop.state) == (2, StopState.DONE)
+    assert Parcel.objects.get().state == ParcelState.DEPOSITED
+
+
+def test_goods_called_deposited_at_the_shop_are_followed_like_any_others() -> None:
+    drive = Drive().start().load()
+    [bundle] = Bundle.objects.filter(pool=drive.village.pool)
+    drive.open(bundle)
+
+    drive.report(drive.tap(ReportKind.DEPOSITED, drive.shop_stop, made_at=at(11), bundle=bundle.pk))
+
+    assert Parcel.objects.get().state == ParcelState.DEPOSITED
