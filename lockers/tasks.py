@@ -6,7 +6,7 @@ from uuid import UUID
 from celery import shared_task
 
 from common import clock, intents
-from lockers.services import codes, commands, devices, inbox, reservations
+from lockers.services import codes, commands, devices, inbox, sweeps
 
 
 @intents.handles(inbox.APPLY, queue="events")
@@ -21,5 +21,5 @@ def sweep() -> None:
     at, real_at = clock.now(), clock.real_now()
     commands.sweep(real_at=real_at)
     devices.sweep(at=at, real_at=real_at)
-    reservations.sweep(at=at)
+    sweeps.sweep(at=at)
     codes.sweep(at=at)

@@ -16,7 +16,7 @@ from lockers.exceptions import (
     ReopenLimitReached,
 )
 from lockers.models import Compartment, Device, Locker, OpenCommand, Reservation
-from lockers.services import cabinets, reservations
+from lockers.services import cabinets, claims
 from lockers.states import (
     ANSWER_GRACE,
     COMMAND_LIFE,
@@ -44,7 +44,7 @@ def open_for_deposit(reservation: Reservation, *, at: datetime, real_at: datetim
     CommandPending
         If the door is being opened at this moment.
     """
-    locker = reservations.lock(reservation)
+    locker = claims.lock(reservation)
     if reservation.state not in {ReservationState.RESERVED, ReservationState.DEPOSITING}:
         raise InvalidTransition(
             thing="reservation", present=reservation.state, wanted=ReservationState.DEPOSITING.value
@@ -54,7 +54,7 @@ def open_for_deposit(reservation: Reservation, *, at: datetime, real_at: datetim
         raise InvalidTransition(
             thing="reservation", present="expired", wanted=ReservationState.DEPOSITING.value
         )
-    compartment = reservations.bind(reservation, locker)
+    compartment = claims.bind(reservation, locker)
     return _create(compartment, device, Purpose.DEPOSIT, reservation, real_at=real_at)
 
 
@@ -78,7 +78,7 @@ def open_for_collection(reservation: Reservation, *, at: datetime, real_at: date
     CommandPending
         If the door is being opened at this moment.
     """
-    locker = reservations.lock(reservation)
+    locker = claims.lock(reservation)
     return open_locked_for_collection(reservation, locker, at=at, real_at=real_at)
 
 

@@ -9,7 +9,7 @@ from common import events
 from lockers import signals
 from lockers.exceptions import UnknownCompartment
 from lockers.models import Compartment, Device, DeviceEvent, OpenCommand, Reservation
-from lockers.services import cabinets, reservations
+from lockers.services import cabinets, claims, reservations
 from lockers.states import (
     COMMAND_TRANSITIONS,
     HOLDING,
@@ -246,7 +246,7 @@ class Scene:
         is_broken = compartment.num_jams >= MAX_JAMS
         if reservation is not None and reservation.state == ReservationState.DEPOSITING:
             if reservation.opened_at is None:
-                reservations.unbind(reservation)
+                claims.unbind(reservation)
             self._take_out_of_use(compartment, is_broken=is_broken)
             self._note_closed(reservation)
         elif reservation is not None and reservation.state == ReservationState.COLLECTING:

@@ -8,7 +8,7 @@ from string import ascii_uppercase
 from uuid import UUID
 
 from lockers.models import Locker
-from lockers.services import codes, reservations
+from lockers.services import claims, codes
 from logistics import planning
 from logistics.goods import Pack, merge
 from logistics.models import (
@@ -234,8 +234,8 @@ def _claim_doors(pool: Pool, bundles: list[Bundle], drops: list[_Drop], *, at: d
         valid_until=until,
         at=at,
     )
-    claims = [
-        reservations.Claim(
+    wanted = [
+        claims.Claim(
             locker=_locker_of(drop.point),
             size=drop.pack.size,
             temperature=drop.pack.temperature,
@@ -247,7 +247,7 @@ def _claim_doors(pool: Pool, bundles: list[Bundle], drops: list[_Drop], *, at: d
         )
         for bundle, drop in behind_doors
     ]
-    for (bundle, _), reservation in zip(behind_doors, reservations.reserve_all(claims), strict=True):
+    for (bundle, _), reservation in zip(behind_doors, claims.reserve_all(wanted), strict=True):
         bundle.reservation = reservation
 
 

@@ -13,7 +13,7 @@ from common import events
 from common.exceptions import InvalidTransition
 from lockers.exceptions import CommandPending
 from lockers.models import OpenCommand, Reservation
-from lockers.services import cabinets, commands, reservations
+from lockers.services import cabinets, claims, commands, reservations
 from logistics.exceptions import (
     CourierBusy,
     NothingToOpen,
@@ -143,8 +143,8 @@ def _lock_lockers(run: Run, taps: Sequence[Tap]) -> None:
     handled = Handling.objects.filter(stop__run=run)
     if StopKind.END not in kinds:
         handled = handled.filter(stop__in=named)
-    claims = Reservation.objects.filter(bundle__parcels__handlings__in=handled)
-    cabinets.lock_all(claims.values_list("locker", flat=True))
+    touched = Reservation.objects.filter(bundle__parcels__handlings__in=handled)
+    cabinets.lock_all(touched.values_list("locker", flat=True))
 
 
 def _stops(run: Run, taps: Sequence[Tap]) -> dict[UUID, Stop]:
@@ -257,11 +257,11 @@ GOODS_REASONS = {
 def _problem(run: Run, goods: list[Parcel], reason: str, *, made_at: datetime, received_at: datetime) -> None:
     if reason in DOOR_REASONS:
         for reservation in _reservations(goods):
-            reservations.release_door(reservation, reason=reservations.ReleaseReason(reason), at=made_at)
+            claims.release_door(reservation, reason=claims.ReleaseReason(reason), at=made_at)
         return
     for reservation in _reservations(goods):
         try:
-            reservations.cancel(reservation, at=made_at)
+            claims.cancel(reservation, at=made_at)
         except (InvalidTransition, CommandPending):
             # The door is in use; what lies behind it is settled by the locker's own checks.
             _note(run, "claim_not_cancelled", at=made_at, reservation=reservation)

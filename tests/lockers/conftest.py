@@ -17,7 +17,7 @@ from lockers import wake, wire
 from lockers.api import threads
 from lockers.link import Report
 from lockers.models import Compartment, Device, Locker, LockerCode, OpenCommand, Reservation
-from lockers.services import cabinets, codes, commands, devices, inbox, reservations
+from lockers.services import cabinets, claims, codes, commands, devices, inbox, reservations
 from lockers.sizes import Height, Size, Temperature
 from lockers.states import CompartmentState, DoorState, ReservationState
 
@@ -102,7 +102,7 @@ def a_reservation(
     expires_in: timedelta = timedelta(hours=8),
 ) -> Reservation:
     """Return a claim to a class of compartments."""
-    return reservations.reserve(
+    return claims.reserve(
         locker=locker,
         size=size,
         temperature=temperature,

@@ -17,7 +17,7 @@ from lockers.exceptions import (
     ReopenLimitReached,
 )
 from lockers.models import OpenCommand, Reservation
-from lockers.services import codes, commands, devices, reservations
+from lockers.services import claims, codes, commands, devices, reservations, sweeps
 from lockers.sizes import Size
 from lockers.states import (
     COMMAND_LIFE,
@@ -113,7 +113,7 @@ def test_a_closed_door_without_the_couriers_word_is_neither_free_nor_occupied(no
     cabinet.opens(command)
     cabinet.closes(command)
 
-    reservations.sweep(at=noon + timedelta(minutes=11))
+    sweeps.sweep(at=noon + timedelta(minutes=11))
     assert intent_of(locker, 1) == CompartmentState.NEEDS_CHECK
 
     reservations.confirm_deposit(reservation, at=noon + timedelta(minutes=30))
@@ -198,9 +198,9 @@ def test_without_a_word_a_collection_ends_with_its_window_and_the_next_courier_l
     reservation = deposited(a_reservation(locker, noon), cabinet)
     cabinet.closes(collect(reservation, cabinet, noon))
 
-    reservations.sweep(at=noon + timedelta(minutes=9))
+    sweeps.sweep(at=noon + timedelta(minutes=9))
     assert state_of(reservation) == ReservationState.COLLECTING
-    reservations.sweep(at=noon + timedelta(minutes=10))
+    sweeps.sweep(at=noon + timedelta(minutes=10))
 
     assert state_of(reservation) == ReservationState.COLLECTED
     assert intent_of(locker, 1) == CompartmentState.FREE
@@ -213,7 +213,7 @@ def test_a_compartment_whose_door_still_stands_open_is_not_called_free(noon: dat
     reservation = deposited(a_reservation(locker, noon), cabinet)
     command = collect(reservation, cabinet, noon)
 
-    reservations.sweep(at=noon + timedelta(minutes=20))
+    sweeps.sweep(at=noon + timedelta(minutes=20))
     assert intent_of(locker, 1) == CompartmentState.COLLECTING
 
     cabinet.at = noon + timedelta(minutes=21)
@@ -268,7 +268,7 @@ def test_goods_that_were_not_collected_are_overdue_and_never_free(noon: datetime
     late = noon + timedelta(hours=5)
 
     for _ in range(2):
-        reservations.sweep(at=late)
+        sweeps.sweep(at=late)
         codes.sweep(at=late)
 
     assert heard == [reservation.pk]
@@ -358,7 +358,7 @@ def test_a_door_that_opened_for_a_claim_that_had_ended_is_checked(noon: datetime
     commands.hand_out(cabinet.device, real_at=noon, except_for=frozenset())
     commands.sweep(real_at=noon + timedelta(seconds=26))
 
-    reservations.cancel(reservation, at=noon)
+    claims.cancel(reservation, at=noon)
 
     assert intent_of(locker, 1) == CompartmentState.NEEDS_CHECK
     cabinet.opens(command)

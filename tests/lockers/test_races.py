@@ -11,7 +11,7 @@ from django.db import connection, connections
 
 from lockers.exceptions import CommandPending, NoCompartmentAvailable
 from lockers.models import CodeMask, CodeThrottle, LockerCode, OpenCommand, Reservation
-from lockers.services import codes, commands, inbox, keypad, reservations
+from lockers.services import claims, codes, commands, inbox, keypad, reservations
 from lockers.sizes import Size, Temperature
 from lockers.states import ReservationState
 from tests.lockers.conftest import (
@@ -60,7 +60,7 @@ def test_the_last_compartment_goes_to_exactly_one_of_twenty(noon: datetime, roun
 
     outcomes = at_once(
         20,
-        lambda _: reservations.reserve(
+        lambda _: claims.reserve(
             locker=locker,
             size=Size.S,
             temperature=Temperature.AMBIENT,
@@ -79,7 +79,7 @@ def test_the_same_claim_at_once_is_one_reservation(noon: datetime) -> None:
 
     outcomes = at_once(
         10,
-        lambda _: reservations.reserve(
+        lambda _: claims.reserve(
             locker=locker,
             size=Size.S,
             temperature=Temperature.AMBIENT,

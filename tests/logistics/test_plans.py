@@ -11,7 +11,7 @@ from common import intents
 from common.exceptions import InvalidTransition
 from common.models import Intent
 from lockers.models import Compartment, Locker, Reservation
-from lockers.services import reservations
+from lockers.services import claims
 from lockers.sizes import Height, Size, Temperature
 from lockers.states import CompartmentState
 from logistics import solver
@@ -271,7 +271,7 @@ def test_of_two_residents_who_need_the_only_low_door_one_waits_with_a_reason(
     reservation = Reservation.objects.get()
     assert reservation.low_door
     with transaction.atomic():
-        assert reservations.bind(reservation, reservations.lock(reservation)).number == 1
+        assert claims.bind(reservation, claims.lock(reservation)).number == 1
 
 
 def test_the_counter_takes_what_has_no_low_door(village_with_one_low_door: Village) -> None:
@@ -298,7 +298,7 @@ def test_a_low_door_promised_to_an_earlier_pool_is_not_planned_with(
     village_with_one_low_door: Village,
 ) -> None:
     village = village_with_one_low_door
-    reservations.reserve(
+    claims.reserve(
         locker=Locker.objects.get(),
         size=Size.S,
         temperature=Temperature.CHILLED,

@@ -2,17 +2,20 @@
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.http import HttpResponse
 
 from common.exceptions import DomainError
+from lockers.models import Compartment, Locker, Reservation
+from lockers.services import cabinets
 from logistics.exceptions import PlanInComputation
-from logistics.models import Order, Plan, Pool, Role, Run
+from logistics.models import Bundle, Order, Parcel, Plan, Pool, ReportKind, Role, Run, Stop
 from logistics.services import orders, plans, pools, runs
 from logistics.states import ParcelState
 from tests.logistics.builders import (
@@ -25,6 +28,7 @@ from tests.logistics.builders import (
     a_user,
     at,
 )
+from tests.logistics.driving import Drive
 from tests.logistics.solving import SolverHere, computed, released
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
@@ -56,6 +60,17 @@ def at_once(acts: Sequence[Callable[[], object]]) -> list[object]:
     for thread in threads:
         thread.join()
     return outcomes
+
+
+def wait_for_a_waiter() -> None:
+    """Return once a transaction waits for the lock of another."""
+    for _ in range(500):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.01)
+    raise AssertionError("Nobody waits for a lock")
 
 
 def test_while_a_pool_closes_every_order_is_in_it_or_in_the_next() -> None:
@@ -146,3 +161,37 @@ def test_of_many_starts_of_a_run_one_counts() -> None:
     assert outcomes == [None] * AT_ONCE
     run.refresh_from_db()
     assert run.state == "under_way"
+
+
+@pytest.mark.parametrize(
+    ("stop", "kind", "about"),
+    [
+        ("point_stop", ReportKind.DEPOSITED, {}),
+        ("shop_stop", ReportKind.DEPOSITED, {}),
+        ("shop_stop", ReportKind.PROBLEM, {"reason": "damaged"}),
+        ("point_stop", ReportKind.PROBLEM, {"reason": "no_access"}),
+        ("end", ReportKind.ARRIVED, {}),
+    ],
+)
+def test_a_report_that_may_touch_claims_locks_their_lockers_before_anything_a_door_may_move(
+    stop: str, kind: ReportKind, about: Mapping[str, str]
+) -> None:
+    drive = Drive().start().load()
+    drive.open(Bundle.objects.get())
+    tap = drive.tap(kind, getattr(drive, stop), made_at=at(11), **about)
+    outcomes: list[object] = []
+    report = threading.Thread(target=lambda: outcomes.extend(at_once([lambda: drive.report(tap)])))
+
+    with transaction.atomic():
+        cabinets.lock_all(Locker.objects.values_list("pk", flat=True))
+        report.start()
+        wait_for_a_waiter()
+        # A device's report holds the locker and goes on to these; neither may wait for the other.
+        free = [
+            list(rows.objects.select_for_update(nowait=True))
+            for rows in (Parcel, Stop, Reservation, Compartment)
+        ]
+    report.join()
+
+    assert all(free)
+    assert outcomes == [1]

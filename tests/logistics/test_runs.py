@@ -1,16 +1,18 @@
 """Runs: one courier drives, every tap counts once, whenever it arrives."""
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from random import Random
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from common.clock import real_now
-from lockers.models import Compartment
-from lockers.services import reservations
+from common.models import Event
+from lockers.models import Compartment, LockerCode, Reservation
+from lockers.services import sweeps
 from lockers.sizes import Size, Temperature
-from lockers.states import CompartmentState
+from lockers.states import CodeState, CompartmentState, ReservationState
 from logistics.exceptions import (
     CourierBusy,
     NothingToOpen,
@@ -19,67 +21,27 @@ from logistics.exceptions import (
     RunNotUnderWay,
     RunTaken,
 )
-from logistics.models import Bundle, Courier, CourierReport, Message, Order, Parcel, ReportKind, Run, Stop
+from logistics.models import Bundle, Courier, CourierReport, Message, Parcel, ReportKind, Run, Stop
 from logistics.services import bundles, runs
 from logistics.services.runs import Tap
 from logistics.states import ParcelState, PoolState, RunState, StopState
-from tests.logistics.builders import Village, a_parcel, at
-from tests.logistics.doors import Cabinet
-from tests.logistics.solving import SolverHere, released
+from tests.logistics.builders import Village, at
+from tests.logistics.driving import Drive
+from tests.logistics.solving import SolverHere
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-class Drive:
-    """A released run with everything one needs to drive it."""
+@pytest.fixture(autouse=True)
+def _no_hints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave Redis out: hints are not what is tested here."""
+    monkeypatch.setattr("lockers.wake.device", lambda device_id: None)
 
-    def __init__(self, village: Village | None = None) -> None:
-        self.village = village or Village()
-        if not Order.objects.filter(shop=self.village.shop).exists():
-            self.village.order(a_parcel(Size.S))
-        locker = self.village.supply_point.locker
-        self.cabinet = Cabinet(locker) if locker is not None else None
-        released(self.village)
-        self.run = Run.objects.get(pool=self.village.pool)
-        self.shop_stop = self.run.stops.get(kind="shop")
-        self.point_stop = self.run.stops.get(kind="supply_point")
-        self.end = self.run.stops.get(kind="end")
 
-    def start(self) -> "Drive":
-        """Set out at half past nine."""
-        runs.start(self.run, courier=self.run.courier, at=at(9, 30))
-        return self
-
-    def tap(self, kind: ReportKind, stop: Stop, *, made_at: datetime, **about: object) -> Tap:
-        """Return a tap with a key of its own."""
-        return Tap(key=uuid4(), kind=kind, stop_id=stop.pk, made_at=made_at, **about)  # type: ignore[arg-type]
-
-    def report(self, *taps: Tap, received_at: datetime | None = None) -> int:
-        """Hand taps in."""
-        return runs.report(self.run, taps=taps, received_at=received_at or at(18))
-
-    def load(self) -> "Drive":
-        """Load everything at ten."""
-        self.report(self.tap(ReportKind.LOADED, self.shop_stop, made_at=at(10)), received_at=at(10))
-        return self
-
-    def open(self, bundle: Bundle) -> None:
-        """Open a door, put the goods in, and close it."""
-        assert self.cabinet is not None
-        command = runs.open_door(self.run, stop=self.point_stop, bundle=bundle, at=at(11), real_at=real_now())
-        self.cabinet.open_and_close(command, at=at(11))
-
-    def deposit(self) -> "Drive":
-        """Deposit everything at eleven."""
-        for bundle in Bundle.objects.filter(pool=self.village.pool, reservation__isnull=False):
-            self.open(bundle)
-        self.report(self.tap(ReportKind.DEPOSITED, self.point_stop, made_at=at(11)), received_at=at(11))
-        return self
-
-    @property
-    def states(self) -> set[str]:
-        """The states of all parcels."""
-        return set(Parcel.objects.filter(order__pool=self.village.pool).values_list("state", flat=True))
+@pytest.fixture(autouse=True)
+def _solver_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare each test the start of a process."""
+    monkeypatch.setattr("logistics.services.plans.SolverProcess", SolverHere)
 
 
 def test_the_ordinary_way_from_the_shop_into_the_compartment() -> None:
@@ -291,24 +253,12 @@ def test_what_nobody_collects_becomes_overdue_and_keeps_its_compartment() -> Non
     assert reservation is not None
     assert reservation.hold_until is not None
 
-    reservations.sweep(at=reservation.hold_until + timedelta(seconds=1))
+    sweeps.sweep(at=reservation.hold_until + timedelta(seconds=1))
 
     assert drive.states == {ParcelState.OVERDUE}
     assert Message.objects.filter(kind="overdue").count() == 1
     assert reservation.compartment is not None
     assert reservation.compartment.state != CompartmentState.FREE
-
-
-@pytest.fixture(autouse=True)
-def _no_hints(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave Redis out: hints are not what is tested here."""
-    monkeypatch.setattr("lockers.wake.device", lambda device_id: None)
-
-
-@pytest.fixture(autouse=True)
-def _solver_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spare each test the start of a process."""
-    monkeypatch.setattr("logistics.services.plans.SolverProcess", SolverHere)
 
 
 def test_an_arrival_that_is_told_after_the_goods_were_delivered_holds_nothing_up() -> None:
@@ -334,3 +284,23 @@ def test_goods_called_deposited_at_the_shop_are_followed_like_any_others() -> No
     drive.report(drive.tap(ReportKind.DEPOSITED, drive.shop_stop, made_at=at(11), bundle=bundle.pk))
 
     assert Parcel.objects.get().state == ParcelState.DEPOSITED
+
+
+def test_a_deposit_whose_code_dies_at_that_moment_is_not_half_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    drive = Drive().start().load()
+    [bundle] = Bundle.objects.filter(pool=drive.village.pool)
+    drive.open(bundle)
+    read = runs._stops
+
+    def read_and_let_the_code_die(run: Run, taps: Sequence[Tap]) -> dict[UUID, Stop]:
+        stops = read(run, taps)
+        LockerCode.objects.update(state=CodeState.REVOKED)
+        return stops
+
+    monkeypatch.setattr(runs, "_stops", read_and_let_the_code_die)
+    num_new = drive.report(drive.tap(ReportKind.DEPOSITED, drive.point_stop, made_at=at(11)))
+
+    [claim] = Reservation.objects.all()
+    assert (num_new, drive.states) == (1, {ParcelState.LOADED})
+    assert (claim.state, claim.confirmed_at) == (ReservationState.DEPOSITING, None)
+    assert Event.objects.filter(kind="deposit_after_claim_ended").exists()

@@ -1,22 +1,21 @@
 """Claims: promised only while every claim can get a door, bound late, given up cleanly."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import uuid4
 
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from common.exceptions import InvalidTransition
-from lockers import selectors, signals
+from lockers import selectors
 from lockers.exceptions import CommandPending, DoorNotOpened, NoCompartmentAvailable
 from lockers.models import Compartment, Reservation
-from lockers.services import cabinets, commands, reservations
-from lockers.services.reservations import Claim, ReleaseReason
+from lockers.services import cabinets, claims, commands, reservations
+from lockers.services.claims import Claim, ReleaseReason
 from lockers.sizes import Height, Size, Temperature
 from lockers.states import CompartmentState, DoorState, ReservationState
 from tests.lockers.conftest import (
     a_cabinet,
-    a_code,
     a_locker,
     a_reservation,
     deposited,
@@ -57,8 +56,8 @@ def test_a_low_door_is_kept_for_whoever_needs_one(noon: datetime) -> None:
         a_reservation(locker, noon, low_door=True)
     other = a_reservation(locker, noon)
 
-    assert reservations.bind(other, reservations.lock(other)).number == 2
-    assert reservations.bind(needs_low, reservations.lock(needs_low)).number == 1
+    assert claims.bind(other, claims.lock(other)).number == 2
+    assert claims.bind(needs_low, claims.lock(needs_low)).number == 1
 
 
 def test_the_smallest_door_is_bound_that_no_other_claim_depends_on(noon: datetime) -> None:
@@ -66,14 +65,14 @@ def test_the_smallest_door_is_bound_that_no_other_claim_depends_on(noon: datetim
     small = a_reservation(locker, noon, size=Size.S)
     a_reservation(locker, noon, size=Size.S, low_door=True)
 
-    assert reservations.bind(small, reservations.lock(small)).number == 2
+    assert claims.bind(small, claims.lock(small)).number == 2
 
 
 def test_a_repeated_claim_finds_the_first_one(noon: datetime) -> None:
     locker = a_locker((Size.S,))
     first = a_reservation(locker, noon)
 
-    again = reservations.reserve(
+    again = claims.reserve(
         locker=locker,
         size=Size.S,
         temperature=Temperature.AMBIENT,
@@ -88,7 +87,7 @@ def test_a_repeated_claim_finds_the_first_one(noon: datetime) -> None:
 
 def test_of_several_claims_all_or_none_are_met(noon: datetime) -> None:
     locker, other = a_locker((Size.S,)), a_locker((Size.S,))
-    claims = [
+    wanted = [
         Claim(
             locker=place,
             size=Size.S,
@@ -101,9 +100,9 @@ def test_of_several_claims_all_or_none_are_met(noon: datetime) -> None:
     ]
 
     with pytest.raises(NoCompartmentAvailable) as refusal:
-        reservations.reserve_all(claims)
+        claims.reserve_all(wanted)
 
-    assert refusal.value.facts["reference"] == claims[2].reference
+    assert refusal.value.facts["reference"] == wanted[2].reference
     assert not Reservation.objects.exists()
 
 
@@ -111,7 +110,7 @@ def test_claims_for_many_lockers_cost_a_fixed_number_of_queries(
     noon: datetime, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     lockers = [a_locker() for _ in range(5)]
-    claims = [
+    wanted = [
         Claim(
             locker=place,
             size=Size.S,
@@ -125,7 +124,7 @@ def test_claims_for_many_lockers_cost_a_fixed_number_of_queries(
 
     # Savepoint, lockers, known references, doors, claims, insert, release.
     with django_assert_num_queries(7):
-        reservations.reserve_all(claims)
+        claims.reserve_all(wanted)
 
 
 def test_free_capacity_counts_doors_that_are_free_and_promised_to_nobody(
@@ -161,10 +160,10 @@ def test_free_capacity_says_which_doors_are_low_and_leaves_out_those_promised(no
 def test_a_cancelled_claim_frees_its_class_and_its_door(noon: datetime) -> None:
     locker = a_locker((Size.S,))
     reservation = a_reservation(locker, noon)
-    reservations.bind(reservation, reservations.lock(reservation))
+    claims.bind(reservation, claims.lock(reservation))
 
-    reservations.cancel(reservation, at=noon)
-    reservations.cancel(reservation, at=noon)
+    claims.cancel(reservation, at=noon)
+    claims.cancel(reservation, at=noon)
 
     assert intent_of(locker, 1) == CompartmentState.FREE
     a_reservation(locker, noon)
@@ -177,7 +176,7 @@ def test_a_claim_is_not_cancelled_while_its_door_is_being_opened(noon: datetime)
     commands.open_for_deposit(reservation, at=noon, real_at=noon)
 
     with pytest.raises(CommandPending):
-        reservations.cancel(reservation, at=noon)
+        claims.cancel(reservation, at=noon)
 
     assert state_of(reservation) == ReservationState.RESERVED
 
@@ -187,27 +186,14 @@ def test_deposited_goods_are_not_cancelled(noon: datetime) -> None:
     reservation = deposited(a_reservation(locker, noon), a_cabinet(locker, noon))
 
     with pytest.raises(InvalidTransition, match="A deposited reservation cannot become cancelled"):
-        reservations.cancel(reservation, at=noon)
-
-
-def test_a_claim_that_nobody_came_for_expires_once(noon: datetime) -> None:
-    locker = a_locker((Size.S,))
-    reservation = a_reservation(locker, noon, expires_in=timedelta(hours=1))
-    heard = []
-    signals.reservation_expired.connect(lambda reservation, **_: heard.append(reservation.pk), weak=False)
-
-    for _ in range(2):
-        reservations.sweep(at=noon + timedelta(hours=2))
-
-    assert heard == [reservation.pk]
-    assert selectors.free_capacity(locker) == {(Temperature.AMBIENT, Size.S, False): 1}
+        claims.cancel(reservation, at=noon)
 
 
 def test_a_stale_row_cannot_be_moved_against_the_table(noon: datetime) -> None:
     locker = a_locker((Size.S,))
     reservation = a_reservation(locker, noon)
     stale = Reservation.objects.get(pk=reservation.pk)
-    reservations.cancel(reservation, at=noon)
+    claims.cancel(reservation, at=noon)
 
     with pytest.raises(InvalidTransition):
         commands.open_for_deposit(stale, at=noon, real_at=noon)
@@ -233,7 +219,7 @@ def test_a_door_that_does_not_serve_waits_for_a_check_and_another_one_is_opened(
     cabinet.opens(first)
     cabinet.closes(first)
 
-    reservations.release_door(reservation, reason=reason, at=noon)
+    claims.release_door(reservation, reason=reason, at=noon)
     second = commands.open_for_deposit(reservation, at=noon, real_at=noon)
 
     assert intent_of(locker, first.compartment.number) == CompartmentState.NEEDS_CHECK
@@ -248,7 +234,7 @@ def test_goods_that_do_not_fit_get_the_next_size_and_leave_the_door_to_others(no
     cabinet.opens(first)
     cabinet.closes(first)
 
-    reservations.release_door(reservation, reason=ReleaseReason.DOES_NOT_FIT, at=noon)
+    claims.release_door(reservation, reason=ReleaseReason.DOES_NOT_FIT, at=noon)
     second = commands.open_for_deposit(reservation, at=noon, real_at=noon)
 
     assert second.compartment.size == Size.M
@@ -267,30 +253,3 @@ def test_a_checked_compartment_comes_back_only_as_what_it_is(noon: datetime) -> 
     assert intent_of(locker, 1) == CompartmentState.FREE
     with pytest.raises(InvalidTransition):
         cabinets.settle_check(compartment, is_empty=True)
-
-
-def test_an_extension_lets_goods_and_code_live_longer(noon: datetime) -> None:
-    locker = a_locker((Size.S,))
-    code = a_code(noon, lives=timedelta(hours=5))
-    reservation = deposited(a_reservation(locker, noon, code=code), a_cabinet(locker, noon))
-    later = noon + timedelta(days=3)
-
-    reservations.extend(reservation, hold_until=later)
-
-    code.refresh_from_db()
-    assert reservation.hold_until == code.valid_until == later
-    reservations.sweep(at=noon + timedelta(days=2))
-    assert state_of(reservation) == ReservationState.DEPOSITED
-
-
-def test_goods_extended_while_the_sweep_looked_do_not_fall_due(noon: datetime) -> None:
-    locker = a_locker((Size.S,))
-    code = a_code(noon, lives=timedelta(hours=5))
-    reservation = deposited(a_reservation(locker, noon, code=code), a_cabinet(locker, noon))
-    later = noon + timedelta(days=2)
-    [seen_by_the_sweep] = Reservation.objects.overdue(at=later)
-    reservations.extend(reservation, hold_until=noon + timedelta(days=3))
-
-    reservations.fall_due(seen_by_the_sweep, at=later)
-
-    assert state_of(reservation) == ReservationState.DEPOSITED

@@ -1,0 +1,89 @@
+"""What falls due by itself, and is looked for again and again."""
+
+from datetime import datetime
+from typing import Protocol
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from common.exceptions import InvalidTransition
+from lockers import signals
+from lockers.exceptions import CommandPending
+from lockers.models import Reservation
+from lockers.services import cabinets, claims, codes, reservations
+from lockers.states import COLLECTION_WINDOW, CONFIRMATION_WINDOW, CompartmentState, ReservationState
+
+
+def sweep(*, at: datetime) -> None:
+    """Move what is due at a business moment: claims, half-confirmed deposits, collections, holding times."""
+    for reservation in Reservation.objects.expired(at=at):
+        _quietly(expire, reservation, at=at)
+    for reservation in _half_confirmed(at=at):
+        doubt(reservation, at=at)
+    ended = at - COLLECTION_WINDOW
+    for reservation in Reservation.objects.filter(
+        state=ReservationState.COLLECTING, collecting_since__lte=ended
+    ):
+        end_window(reservation, at=at)
+    for reservation in Reservation.objects.overdue(at=at):
+        _quietly(fall_due, reservation, at=at)
+
+
+@transaction.atomic
+def expire(reservation: Reservation, *, at: datetime) -> None:
+    """End a claim that nobody came for in time."""
+    if claims.end(reservation, ReservationState.EXPIRED, at=at):
+        signals.reservation_expired.send(sender=Reservation, reservation=reservation, at=at)
+
+
+@transaction.atomic
+def doubt(reservation: Reservation, *, at: datetime) -> None:
+    """Have a compartment checked whose deposit lacks the closed door or the courier's word for too long."""
+    cabinets.lock(reservation.locker_id)
+    if _half_confirmed(at=at).filter(pk=reservation.pk).exists() and reservation.compartment is not None:
+        cabinets.demand_check(reservation.compartment, reason="half_confirmed_deposit", at=at)
+
+
+@transaction.atomic
+def end_window(reservation: Reservation, *, at: datetime) -> None:
+    """Settle a collection whose window has ended: collected, or deposited if the door never opened."""
+    claims.lock(reservation)
+    reservations.complete_collection(reservation, at=at)
+    if reservation.state != ReservationState.COLLECTING or reservation.opened_at is not None:
+        return
+    if reservation.compartment is None or reservation.compartment.commands.live().exists():
+        return
+    reservations.back_to_deposited(reservation)
+
+
+@transaction.atomic
+def fall_due(reservation: Reservation, *, at: datetime) -> None:
+    """Note that goods were not collected in time; they stay, and the code dies with the last."""
+    cabinets.lock(reservation.locker_id)
+    # It may have been extended while we waited for the lock.
+    is_due = Reservation.objects.overdue(at=at).filter(pk=reservation.pk).exists()
+    if not is_due or not reservation.advance(ReservationState.OVERDUE):
+        return
+    if reservation.code is not None:
+        codes.end_if_used_up(reservation.code, at=at)
+    signals.reservation_overdue.send(sender=Reservation, reservation=reservation, at=at)
+
+
+class _Move(Protocol):
+    def __call__(self, reservation: Reservation, /, *, at: datetime) -> None: ...
+
+
+def _quietly(move: _Move, reservation: Reservation, *, at: datetime) -> None:
+    try:
+        move(reservation, at=at)
+    except (InvalidTransition, CommandPending):
+        return  # Someone else moved it first, or is about to; the next sweep looks again.
+
+
+def _half_confirmed(*, at: datetime) -> QuerySet[Reservation]:
+    since = at - CONFIRMATION_WINDOW
+    return Reservation.objects.filter(
+        Q(closed_at__lte=since, confirmed_at=None) | Q(confirmed_at__lte=since, closed_at=None),
+        state=ReservationState.DEPOSITING,
+        compartment__state=CompartmentState.DEPOSITING,
+    ).select_related("compartment__locker")
