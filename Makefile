@@ -18,10 +18,10 @@ export PYTHONDONTWRITEBYTECODE :=
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
-demo: environment ## play a delivery day and go on serving its pages until Ctrl-C (SEED= ORDERS= BUDGET=)
+demo: environment ## play a delivery day and go on serving its pages until Ctrl-C (SEED= ORDERS= BUDGET= LINK=mqtt)
 	@$(RUN) demo --stay
 
-day: environment ## play days without a terminal; the last line is JSON (SEED=7 or SEEDS=1-20, ORDERS= BUDGET=)
+day: environment ## play days without a terminal; the last line is JSON (SEED=7 or SEEDS=1-20, ORDERS= BUDGET= LINK=mqtt)
 	@$(RUN) day
 
 test: environment ## all tests on SQLite, then those with locks and queues on PostgreSQL (ARGS="-k lockers")

@@ -43,6 +43,7 @@ class Kind:
     lease: timedelta
     handler: Handler
     one_transaction: bool
+    max_attempts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Claim:
     intent_id: int
     token: UUID
     lease: timedelta
+    max_attempts: int = MAX_ATTEMPTS
 
     def extend(self) -> None:
         """
@@ -80,7 +82,7 @@ class Claim:
     def fail(self, error: str) -> None:
         """Give the row back for another attempt, or up when it has had enough of them."""
         attempts = Intent.objects.values_list("attempts", flat=True).get(pk=self.intent_id)
-        dead = attempts >= MAX_ATTEMPTS
+        dead = attempts >= self.max_attempts
         delay = RETRY_DELAYS[min(attempts, len(RETRY_DELAYS)) - 1]
         self._mine().update(
             state=IntentState.DEAD if dead else IntentState.WAITING,
@@ -98,19 +100,25 @@ _kinds: dict[str, Kind] = {}
 
 
 def handles(
-    name: str, *, queue: str, lease_s: float = 60, one_transaction: bool = True
+    name: str,
+    *,
+    queue: str,
+    lease_s: float = 60,
+    one_transaction: bool = True,
+    max_attempts: int = MAX_ATTEMPTS,
 ) -> Callable[[Handler], Handler]:
     """
     Register the handler of a kind of intent.
 
     With ``one_transaction`` the handler runs in the transaction that also finishes the intent; without, it
-    runs outside and calls ``claim.finish()`` itself in the transaction that stores its result.
+    runs outside and calls ``claim.finish()`` itself in the transaction that stores its result. After
+    ``max_attempts`` claims without success an intent waits for a person.
     """
 
     def register(handler: Handler) -> Handler:
         if name in _kinds:
             raise ValueError(f"Two handlers for intents of kind {name}")
-        _kinds[name] = Kind(name, queue, timedelta(seconds=lease_s), handler, one_transaction)
+        _kinds[name] = Kind(name, queue, timedelta(seconds=lease_s), handler, one_transaction, max_attempts)
         return handler
 
     return register
@@ -140,7 +148,7 @@ def perform(intent_id: int) -> None:
     if intent is None:
         return
     kind = _kinds[intent.kind]
-    claim = _claim(intent_id, kind.lease)
+    claim = _claim(intent_id, kind)
     if claim is None:
         return
     try:
@@ -152,8 +160,8 @@ def perform(intent_id: int) -> None:
         claim.fail(f"{type(error).__name__}: {error}")
 
 
-def _claim(intent_id: int, lease: timedelta) -> Claim | None:
-    claim = Claim(intent_id=intent_id, token=uuid4(), lease=lease)
+def _claim(intent_id: int, kind: Kind) -> Claim | None:
+    claim = Claim(intent_id=intent_id, token=uuid4(), lease=kind.lease, max_attempts=kind.max_attempts)
     moment = real_now()
     claimed = (
         Intent.objects.claimable(at=moment)
@@ -161,7 +169,7 @@ def _claim(intent_id: int, lease: timedelta) -> Claim | None:
         .update(
             state=IntentState.CLAIMED,
             token=claim.token,
-            lease_until=moment + lease,
+            lease_until=moment + kind.lease,
             attempts=models.F("attempts") + 1,
         )
     )

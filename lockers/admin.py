@@ -57,3 +57,21 @@ class DeviceEventAdmin(ReadOnly):
 
     list_display = ("device", "boot_id", "seq", "kind", "received_at", "applied_at", "problem")
     list_filter = ("kind",)
+
+
+@admin.register(models.Alarm)
+class AlarmAdmin(ReadOnly):
+    """What called somebody to a locker."""
+
+    list_display = ("locker", "compartment", "kind", "zone", "level", "raised_at", "escalated_at", "ended_at")
+    list_filter = ("kind", "level")
+    list_select_related = ("locker", "compartment")
+
+
+@admin.register(models.ZoneReading)
+class ZoneReadingAdmin(ReadOnly):
+    """How warm it was last."""
+
+    list_display = ("locker", "zone", "celsius_tenths", "read_at")
+    list_filter = ("zone",)
+    list_select_related = ("locker",)

@@ -20,12 +20,17 @@ from lockers import wire
 from lockers.exceptions import BadSignature, MalformedMessage, StaleEpoch, UnknownDevice
 from lockers.models import Device, OpenCommand
 
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BOOT_ID = re.compile(r"[0-9]{8}-[0-9a-f]{8,32}")
 _NONCE = re.compile(r"[0-9A-Za-z_-]{16,64}")
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{0,39}")
 _DIGITS = re.compile(r"[0-9]{8}")
-_LARGEST = 2**53 - 1
 _DOOR_STATES = frozenset({"open", "closed", "unknown"})
+_ZONES = frozenset({"ambient", "chilled", "frozen"})
+_SOURCES = frozenset({"mains", "battery"})
+_RESULTS = frozenset({"success", "error"})
+_OUTCOMES = frozenset({"opened", "already_open"})
+_WHY_NOT_OPENED = frozenset({"DOOR_JAMMED", "SENSOR_UNKNOWN"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +45,15 @@ class Report:
     kind: str
     data: Mapping[str, Any]
     reported_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolment:
+    """A wish to be brought into service, by whoever holds the key."""
+
+    message_id: str
+    token: str
+    public_key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +114,28 @@ def require_epoch(envelope: Mapping[str, Any], device: Device) -> None:
         raise StaleEpoch
 
 
+def enrolment_from(envelope: Mapping[str, Any]) -> Enrolment:
+    """
+    Read a wish to be brought into service; its signature shows that the sender holds the key.
+
+    Raises
+    ------
+    MalformedMessage
+        If it does not keep to the contract.
+    BadSignature
+        If it was not signed with the key that it names.
+    """
+    token, public_key = envelope.get("token"), envelope.get("public_key")
+    if not isinstance(token, str) or not isinstance(public_key, str):
+        raise MalformedMessage(reason="token and public_key are texts")
+    check_signature(envelope, public_key)
+    if envelope.get("kid") != wire.key_id(wire.public_key(public_key)):
+        raise MalformedMessage(reason="kid is the name of the key")
+    _moment(envelope.get("timestamp"))
+    message_id = str(_uuid(envelope.get("message_id"), "message_id"))
+    return Enrolment(message_id=message_id, token=token, public_key=public_key)
+
+
 def hello_from(envelope: Mapping[str, Any]) -> Hello:
     """
     Read a greeting.
@@ -111,11 +147,25 @@ def hello_from(envelope: Mapping[str, Any]) -> Hello:
     """
     data = _mapping(envelope.get("data"), "data")
     return Hello(
-        message_id=str(_uuid(envelope.get("message_id"), "message_id")),
+        message_id=str(_identity(envelope, event="hello")),
         link_epoch=_text(envelope.get("link_epoch"), _NONCE, "link_epoch"),
         boot_id=_text(data.get("boot_id"), _BOOT_ID, "boot_id"),
         num_hellos=_number(data.get("num_hellos"), "num_hellos"),
     )
+
+
+def heartbeat_from(envelope: Mapping[str, Any]) -> UUID:
+    """
+    Read a sign of life, and return the message's identity.
+
+    Raises
+    ------
+    MalformedMessage
+        If it does not keep to the contract.
+    """
+    data = _mapping(envelope.get("data"), "data")
+    _number(data.get("uptime_seconds"), "uptime_seconds", least=0)
+    return _identity(envelope, event="heartbeat")
 
 
 def report_from(envelope: Mapping[str, Any]) -> Report:
@@ -128,9 +178,7 @@ def report_from(envelope: Mapping[str, Any]) -> Report:
         If it does not keep to the contract.
     """
     data = _mapping(envelope.get("data"), "data")
-    kind = "response" if "action" in envelope else envelope.get("event")
-    if not isinstance(kind, str) or kind not in _CONTENT:
-        raise MalformedMessage(reason="no such event")
+    kind = _kind(envelope)
     _CONTENT[kind](data)
     transaction_id = envelope.get("transaction_id")
     if transaction_id is None and kind in _ANSWERS:
@@ -157,25 +205,34 @@ def digits_from(envelope: Mapping[str, Any]) -> tuple[UUID, str]:
         If it does not keep to the contract.
     """
     data = _mapping(envelope.get("data"), "data")
-    return _uuid(envelope.get("message_id"), "message_id"), _text(data.get("digits"), _DIGITS, "digits")
+    return _identity(envelope, event="code_entered"), _text(data.get("digits"), _DIGITS, "digits")
 
 
 def known_commands(envelope: Mapping[str, Any]) -> frozenset[UUID]:
     """
-    Read which commands a device has in hand already.
+    Read from a poll which commands a device has in hand already.
 
     Raises
     ------
     MalformedMessage
         If it does not keep to the contract.
     """
+    _identity(envelope, event="poll")
     known = _mapping(envelope.get("data"), "data").get("known", [])
     if not isinstance(known, list) or len(known) > wire.MAX_BATCH:
         raise MalformedMessage(reason="known is a list of identifiers")
     return frozenset(_uuid(entry, "known") for entry in known)
 
 
-def answer(device: Device, action: str, *, to: object, at: datetime, **data: Any) -> wire.Envelope:
+def identity_of(envelope: Mapping[str, Any]) -> str | None:
+    """Return a message's identity, if it has one that can be named in an answer."""
+    try:
+        return str(_uuid(envelope.get("message_id"), "message_id"))
+    except MalformedMessage:
+        return None
+
+
+def answer(device: Device, action: str, *, to: str | None, at: datetime, **data: Any) -> wire.Envelope:
     """Return our signed answer to a device's message; its timestamp is how the device learns the time."""
     fields = {"action": action, "device_id": str(device.pk), "in_reply_to": to, "data": data}
     return wire.seal(fields, key=server_key(), kid=server_kid(), timestamp=at)
@@ -207,11 +264,25 @@ def server_kid() -> str:
     return wire.key_id(server_key().public_key())
 
 
+def _identity(envelope: Mapping[str, Any], *, event: str) -> UUID:
+    """Return a message's identity; what was signed to say one thing is not taken for another."""
+    if envelope.get("event") != event:
+        raise MalformedMessage(reason=f"the event is {event}")
+    _moment(envelope.get("timestamp"))
+    return _uuid(envelope.get("message_id"), "message_id")
+
+
+def _kind(envelope: Mapping[str, Any]) -> str:
+    if "action" not in envelope:
+        return _choice(envelope.get("event"), _EVENTS, "event")
+    if envelope["action"] != "open_compartment" or "event" in envelope:
+        raise MalformedMessage(reason="the only answer is that to open_compartment")
+    return "response"
+
+
 def _uuid(value: object, name: str) -> UUID:
-    try:
-        return UUID(value if isinstance(value, str) else "")
-    except ValueError as error:
-        raise MalformedMessage(reason=f"{name} is a UUID") from error
+    # UUID() would also take other spellings, and we name every message in one way only.
+    return UUID(_text(value, _UUID, name))
 
 
 def _mapping(value: object, name: str) -> Mapping[str, Any]:
@@ -226,7 +297,13 @@ def _text(value: object, form: re.Pattern[str], name: str) -> str:
     return value
 
 
-def _number(value: object, name: str, *, least: int = 1, most: int = _LARGEST) -> int:
+def _choice(value: object, choices: frozenset[str], name: str) -> str:
+    if not isinstance(value, str) or value not in choices:
+        raise MalformedMessage(reason=f"{name} is none that the contract knows")
+    return value
+
+
+def _number(value: object, name: str, *, least: int = 1, most: int = wire.LARGEST_WHOLE) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise MalformedMessage(reason=f"{name} is a whole number from {least} to {most}")
     return value
@@ -240,57 +317,57 @@ def _moment(value: object) -> datetime:
 
 
 def _only(data: Mapping[str, Any], names: set[str]) -> None:
-    if set(data) - names:
-        raise MalformedMessage(reason="data has a field that the contract does not know")
+    """Check that there is all that is needed and nothing else, for it is kept."""
+    if set(data) != names:
+        raise MalformedMessage(reason=f"the fields are {', '.join(sorted(names))}")
 
 
 def _booted(data: Mapping[str, Any]) -> None:
     _only(data, {"previous_boot_id", "previous_seq"})
-    if data.get("previous_boot_id") is not None:
+    if data["previous_boot_id"] is None:
+        _number(data["previous_seq"], "previous_seq", least=0, most=0)
+    else:
         _text(data["previous_boot_id"], _BOOT_ID, "previous_boot_id")
-        _number(data.get("previous_seq"), "previous_seq", least=0)
+        _number(data["previous_seq"], "previous_seq", least=0)
 
 
 def _snapshot(data: Mapping[str, Any]) -> None:
     _only(data, {"compartments"})
-    rows = data.get("compartments")
+    rows = data["compartments"]
     if not isinstance(rows, list) or len(rows) > 999:
         raise MalformedMessage(reason="compartments is a list")
     for row in rows:
         entry = _mapping(row, "compartment")
         _only(entry, {"compartment_number", "door_state"})
         _compartment_number(entry)
-        if entry.get("door_state") not in _DOOR_STATES:
-            raise MalformedMessage(reason="door_state is open, closed or unknown")
+        _choice(entry["door_state"], _DOOR_STATES, "door_state")
 
 
 def _response(data: Mapping[str, Any]) -> None:
-    _only(data, {"result", "error_code"})
-    if data.get("result") not in {"success", "error"}:
-        raise MalformedMessage(reason="result is success or error")
-    if data["result"] == "error":
-        _text(data.get("error_code"), _CODE, "error_code")
+    if _choice(data.get("result"), _RESULTS, "result") == "success":
+        _only(data, {"result"})
+    else:
+        _only(data, {"result", "error_code"})
+        _text(data["error_code"], _CODE, "error_code")
 
 
 def _opened(data: Mapping[str, Any]) -> None:
     _only(data, {"compartment_number", "outcome", "detection_ms"})
     _compartment_number(data)
-    _number(data.get("detection_ms"), "detection_ms", least=0, most=3_600_000)
-    if data.get("outcome") not in {"opened", "already_open"}:
-        raise MalformedMessage(reason="outcome is opened or already_open")
+    _number(data["detection_ms"], "detection_ms", least=0, most=3_600_000)
+    _choice(data["outcome"], _OUTCOMES, "outcome")
 
 
 def _not_opened(data: Mapping[str, Any]) -> None:
     _only(data, {"compartment_number", "error_code"})
     _compartment_number(data)
-    if data.get("error_code") not in {"DOOR_JAMMED", "SENSOR_UNKNOWN"}:
-        raise MalformedMessage(reason="error_code is DOOR_JAMMED or SENSOR_UNKNOWN")
+    _choice(data["error_code"], _WHY_NOT_OPENED, "error_code")
 
 
 def _uncommanded(data: Mapping[str, Any]) -> None:
     _only(data, {"compartment_number", "milliseconds_since_last_relay_fire"})
     _compartment_number(data)
-    since = data.get("milliseconds_since_last_relay_fire")
+    since = data["milliseconds_since_last_relay_fire"]
     if since is not None:
         _number(since, "milliseconds_since_last_relay_fire", least=0)
 
@@ -300,13 +377,27 @@ def _one_compartment(data: Mapping[str, Any]) -> None:
     _compartment_number(data)
 
 
+def _tamper(data: Mapping[str, Any]) -> None:
+    _only(data, {"active"})
+    if not isinstance(data["active"], bool):
+        raise MalformedMessage(reason="active is true or false")
+
+
+def _temperature(data: Mapping[str, Any]) -> None:
+    _only(data, {"zone", "celsius_tenths"})
+    _choice(data["zone"], _ZONES, "zone")
+    _number(data["celsius_tenths"], "celsius_tenths", least=-600, most=900)
+
+
+def _power(data: Mapping[str, Any]) -> None:
+    _only(data, {"source", "percent"})
+    _choice(data["source"], _SOURCES, "source")
+    if data["percent"] is not None:
+        _number(data["percent"], "percent", least=0, most=100)
+
+
 def _compartment_number(data: Mapping[str, Any]) -> None:
-    _number(data.get("compartment_number"), "compartment_number", most=999)
-
-
-def _heartbeat(data: Mapping[str, Any]) -> None:
-    _only(data, {"uptime_seconds"})
-    _number(data.get("uptime_seconds"), "uptime_seconds", least=0)
+    _number(data["compartment_number"], "compartment_number", most=999)
 
 
 #: What each kind of report must contain.
@@ -320,7 +411,10 @@ _CONTENT: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
     "compartment_closed": _one_compartment,
     "compartment_left_open": _one_compartment,
     "collection_done": _one_compartment,
-    "heartbeat": _heartbeat,
+    "tamper": _tamper,
+    "temperature": _temperature,
+    "power": _power,
 }
+_EVENTS = frozenset(_CONTENT) - {"response"}
 #: Reports that answer a command.
 _ANSWERS = frozenset({"response", "compartment_open_detected", "compartment_open_failed"})

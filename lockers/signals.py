@@ -2,7 +2,8 @@
 What this app announces.
 
 Each is sent inside the transaction of the fact, with ``at`` (business time). Reservation signals carry
-``reservation``; compartment signals carry ``compartment`` and ``reservation`` (which may be ``None``).
+``reservation``; compartment signals carry ``compartment`` and ``reservation`` (which may be ``None``); alarm
+signals carry ``alarm``, whose own moments are real time.
 """
 
 from django.dispatch import Signal
@@ -21,3 +22,9 @@ door_jammed = Signal()
 compartment_needs_check = Signal()
 #: A code was refused at a keypad. ``locker``, ``outcome`` (a stable code), ``at``
 code_refused = Signal()
+#: Somebody has to act; ``alarm.level`` says who. ``alarm``, ``at``
+alarm_raised = Signal()
+#: Nobody ended the cause in time, or it got worse: the level rose. ``alarm``, ``at``
+alarm_escalated = Signal()
+#: The cause of an alarm is over. ``alarm``, ``at``
+alarm_ended = Signal()

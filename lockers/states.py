@@ -45,14 +45,15 @@ class CompartmentState(models.TextChoices):
     OUT_OF_SERVICE = "out_of_service"
 
 
-_TROUBLE = frozenset({CompartmentState.NEEDS_CHECK, CompartmentState.OUT_OF_SERVICE})
+#: Out of use until someone has looked into it.
+TROUBLE = frozenset({CompartmentState.NEEDS_CHECK, CompartmentState.OUT_OF_SERVICE})
 
 COMPARTMENT_TRANSITIONS: Mapping[CompartmentState, frozenset[CompartmentState]] = {
-    CompartmentState.FREE: _TROUBLE | {CompartmentState.RESERVED},
-    CompartmentState.RESERVED: _TROUBLE | {CompartmentState.FREE, CompartmentState.DEPOSITING},
-    CompartmentState.DEPOSITING: _TROUBLE | {CompartmentState.FREE, CompartmentState.OCCUPIED},
-    CompartmentState.OCCUPIED: _TROUBLE | {CompartmentState.COLLECTING},
-    CompartmentState.COLLECTING: _TROUBLE | {CompartmentState.FREE, CompartmentState.OCCUPIED},
+    CompartmentState.FREE: TROUBLE | {CompartmentState.RESERVED},
+    CompartmentState.RESERVED: TROUBLE | {CompartmentState.FREE, CompartmentState.DEPOSITING},
+    CompartmentState.DEPOSITING: TROUBLE | {CompartmentState.FREE, CompartmentState.OCCUPIED},
+    CompartmentState.OCCUPIED: TROUBLE | {CompartmentState.COLLECTING},
+    CompartmentState.COLLECTING: TROUBLE | {CompartmentState.FREE, CompartmentState.OCCUPIED},
     CompartmentState.NEEDS_CHECK: frozenset(
         {CompartmentState.FREE, CompartmentState.OCCUPIED, CompartmentState.OUT_OF_SERVICE}
     ),
@@ -99,6 +100,10 @@ HOLDING = frozenset(
 )
 #: States in which the resident's code still has something to open.
 AWAITING_COLLECTION = HOLDING - {ReservationState.OVERDUE}
+
+
+#: States in which goods lie behind a door for their resident.
+WITHIN_REACH = frozenset({ReservationState.DEPOSITED, ReservationState.COLLECTING})
 
 
 class CommandState(models.TextChoices):
@@ -169,6 +174,13 @@ class LinkState(models.TextChoices):
     RETIRED = "retired"
 
 
+class Transport(models.TextChoices):
+    """What carries a device's envelopes in its present connection."""
+
+    HTTPS = "https"
+    MQTT = "mqtt"
+
+
 LINK_TRANSITIONS: Mapping[LinkState, frozenset[LinkState]] = {
     LinkState.UNKNOWN: frozenset({LinkState.ONLINE, LinkState.RETIRED}),
     LinkState.ONLINE: frozenset({LinkState.OFFLINE, LinkState.RETIRED}),
@@ -180,6 +192,8 @@ LINK_TRANSITIONS: Mapping[LinkState, frozenset[LinkState]] = {
 HEARTBEAT_INTERVAL = timedelta(seconds=15)
 #: After three missed heartbeats it is offline.
 OFFLINE_AFTER = 3 * HEARTBEAT_INTERVAL
+#: A device whose broker says that it has gone may come back within this time before it counts as offline.
+SUSPECT_FOR = timedelta(seconds=10)
 
 
 class CodeState(models.TextChoices):

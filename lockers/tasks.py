@@ -6,13 +6,36 @@ from uuid import UUID
 from celery import shared_task
 
 from common import clock, intents
-from lockers.services import codes, commands, devices, inbox, sweeps
+from lockers.models import Device
+from lockers.mqtt import accounts
+from lockers.services import broker, codes, commands, devices, inbox, sweeps
+
+#: Attempts to reach a broker that is away; the longest pause is ten minutes.
+PATIENCE = 1_000
 
 
 @intents.handles(inbox.APPLY, queue="events")
 def apply_events(claim: intents.Claim, /, **arguments: Any) -> None:
     """Let a device's waiting reports take effect; a second delivery finds none."""
     inbox.apply(UUID(arguments["device_id"]), at=clock.now())
+
+
+@intents.handles(broker.ADMIT, queue="housekeeping", one_transaction=False, max_attempts=PATIENCE)
+def admit_device(claim: intents.Claim, /, **arguments: Any) -> None:
+    """Let a device in at the broker, unless it was retired meanwhile."""
+    in_service = Device.objects.in_service().filter(pk=arguments["device_id"])
+    if device := in_service.first():
+        accounts.admit(device.pk, broker.password_of(device))
+        if not in_service.exists():
+            accounts.expel(device.pk)
+    claim.finish()
+
+
+@intents.handles(broker.EXPEL, queue="housekeeping", one_transaction=False, max_attempts=PATIENCE)
+def expel_device(claim: intents.Claim, /, **arguments: Any) -> None:
+    """Keep a retired device out at the broker."""
+    accounts.expel(UUID(arguments["device_id"]))
+    claim.finish()
 
 
 @shared_task(name="lockers.sweep")
@@ -22,4 +45,5 @@ def sweep() -> None:
     commands.sweep(real_at=real_at)
     devices.sweep(at=at, real_at=real_at)
     sweeps.sweep(at=at)
+    sweeps.sweep_alarms(at=at, real_at=real_at)
     codes.sweep(at=at)

@@ -8,9 +8,11 @@ Plain Python, shared by both sides. Field names are those of Open-Locker (``mess
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 from uuid import uuid4
 
 import rfc8785
@@ -23,6 +25,16 @@ Envelope = dict[str, Any]
 CONTEXT = b"dorfbote-link/1\n"
 MAX_BODY_BYTES = 262_144
 MAX_BATCH = 200
+#: How deep a message may be nested; a batch of snapshots needs seven levels.
+MAX_DEPTH = 16
+#: Whole numbers that every JSON parser reads alike (RFC 8785, 3.2.2.3).
+LARGEST_WHOLE = 2**53 - 1
+#: RFC 3339, in the years that a clock may show, however wrong it is.
+_MOMENT = re.compile(
+    r"(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}"
+    r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
+    r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+)
 
 
 class BadEnvelope(ValueError):
@@ -59,19 +71,25 @@ def check(envelope: Mapping[str, Any], key: Ed25519PublicKey) -> None:
 
 def read(body: bytes) -> Any:
     """
-    Return parsed JSON.
+    Return parsed JSON; a whole number is an ``int``, however it is written.
 
     Raises
     ------
     BadEnvelope
-        If it is too long, not JSON, or nested too deeply.
+        If it is too long, nested too deeply, or not JSON that all parsers read alike (RFC 7493).
     """
     if len(body) > MAX_BODY_BYTES:
         raise BadEnvelope("too long")
     try:
-        return json.loads(body)
+        content = json.loads(
+            body.decode(), object_pairs_hook=_object, parse_float=_number, parse_constant=_constant
+        )
     except (ValueError, RecursionError) as error:
         raise BadEnvelope("not JSON") from error
+    # No message is deeper than it has brackets; few have so many that their depth must be looked at.
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _is_too_deep(content):
+        raise BadEnvelope("nested too deeply")
+    return content
 
 
 def moment(at: datetime) -> str:
@@ -81,20 +99,19 @@ def moment(at: datetime) -> str:
 
 def parse_moment(text: object) -> datetime:
     """
-    Read a moment with a time zone.
+    Read a moment with a time zone (RFC 3339), and return it in UTC.
 
     Raises
     ------
     BadEnvelope
         If it is none.
     """
+    if not isinstance(text, str) or not _MOMENT.fullmatch(text):
+        raise BadEnvelope("no moment with a time zone")
     try:
-        at = datetime.fromisoformat(text) if isinstance(text, str) else None
+        return datetime.fromisoformat(text).astimezone(UTC)
     except ValueError as error:
         raise BadEnvelope("no moment") from error
-    if at is None or at.tzinfo is None:
-        raise BadEnvelope("no moment with a time zone")
-    return at
 
 
 def public_text(key: Ed25519PublicKey) -> str:
@@ -112,11 +129,42 @@ def public_key(text: str) -> Ed25519PublicKey:
         If it is none.
     """
     try:
-        return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
+        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
     except ValueError as error:
         raise BadEnvelope("no public key") from error
+    if public_text(key) != text:
+        raise BadEnvelope("a public key can be written in one way only")
+    return key
 
 
 def key_id(key: Ed25519PublicKey) -> str:
     """Return a short name for a public key."""
     return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise ValueError("a name stands there twice")
+    return content
+
+
+def _number(text: str) -> float | int:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("too large")
+    return int(number) if number.is_integer() and abs(number) <= LARGEST_WHOLE else number
+
+
+def _constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _is_too_deep(content: Any) -> bool:
+    level = [content]
+    for _ in range(MAX_DEPTH):
+        inside = [part.values() if isinstance(part, dict) else part for part in level]
+        level = [value for part in inside for value in part if isinstance(value, (dict, list))]
+        if not level:
+            return False
+    return True

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Sum
 
-from lockers.models import Compartment, Device, DeviceEvent, Locker
+from lockers.models import Alarm, Compartment, Device, DeviceEvent, Locker
 from lockers.states import LinkState
 from logistics.models import Order, Pool, Principal
 
@@ -19,6 +19,13 @@ def lockers_visible_to(principal: Principal) -> QuerySet[Locker]:
         .prefetch_related(Prefetch("compartments", queryset=Compartment.objects.order_by("number")))
         .annotate(is_online=Exists(online))
     )
+
+
+def alarms_visible_to(principal: Principal) -> QuerySet[Alarm]:
+    """Return the alarms of the lockers that the principal sees."""
+    return Alarm.objects.filter(
+        locker__supply_point__municipality__region__in=principal.dispatches
+    ).select_related("locker", "compartment")
 
 
 def day_of(pool: Pool) -> dict[str, Any]:

@@ -136,10 +136,18 @@ REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
 #: Demo only: a file that says how business time runs; see common.clock.
 CLOCK_FILE = env.str("CLOCK_FILE", default="")
 #: Seconds of real time between two sweeps for what is due.
-SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", default=15.0)
+SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", default=10.0)
 
 #: Ed25519 seed (base64) with which the server signs what it tells a locker.
 LOCKER_SIGNING_KEY = env.str("LOCKER_SIGNING_KEY")
+#: Where the broker of the lockers answers, with our account; empty: lockers speak HTTPS only.
+MQTT_URL = env.str("MQTT_URL", default="")
+#: Certificate of the authority that signed the broker's; empty: the system's are trusted.
+MQTT_CA_FILE = env.str("MQTT_CA_FILE", default="")
+#: Where devices are told that the broker answers, if not at MQTT_URL.
+MQTT_DEVICE_URL = env.str("MQTT_DEVICE_URL", default="")
+#: Key (base64, 32 bytes) from which the passwords of the devices at the broker follow.
+LOCKER_MQTT_KEY = env.str("LOCKER_MQTT_KEY", default="")
 #: Key (base64, 32 bytes) for the look-up digests of locker codes.
 LOCKER_CODE_PEPPER = env.str("LOCKER_CODE_PEPPER")
 #: Fernet keys (newest first) under which locker codes are kept for printing them again.

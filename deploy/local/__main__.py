@@ -23,6 +23,7 @@ def main() -> int:
             seeds=asked.seeds,
             orders=asked.orders,
             plan_budget_s=asked.plan_budget,
+            link=asked.link,
             is_demo=asked.what == "demo",
         )
         if asked.what == "demo":
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--seeds", default=given("SEEDS") or given("SEED"), metavar="7 or 1-20")
         command.add_argument("--orders", default=given("ORDERS"), metavar="300")
         command.add_argument("--plan-budget", default=given("BUDGET"), metavar="SECONDS")
+        command.add_argument("--link", default=given("LINK") or "https", choices=("https", "mqtt"))
         command.add_argument("--stay", action="store_true", help="demo: serve until Ctrl-C")
     command = commands.add_parser("test", help="test on SQLite and PostgreSQL", allow_abbrev=False)
     command.add_argument("--no-skips", action="store_true", default=given("CI") == "true")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from deploy.local.broker import start_broker
 from deploy.local.guard import Interruption
 from deploy.local.parts import PAGES, VAR, Day, Run, a_run, play, preparations, services
 from deploy.local.report import reported, say
@@ -42,7 +43,8 @@ def demo(wishes: Day, interruption: Interruption, *, stay: bool) -> int:
 
 def _play(directory: Path, wishes: Day, interruption: Interruption, *, stay: bool) -> int:
     with Supervisor(directory / "log", interruption) as supervisor:
-        run = a_run(directory, start_redis(supervisor, directory), wishes.plan_budget_s)
+        broker = start_broker(supervisor, directory) if wishes.link == "mqtt" else {}
+        run = a_run(directory, start_redis(supervisor, directory), wishes.plan_budget_s, broker)
         say("Preparing the database and the pages …")
         supervisor.complete(*preparations(run))
         say("Starting the server and the workers …")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from deploy.local.probes import free_port, http_answers, log_says
 from deploy.local.supervisor import Part, Ready, at_once
@@ -38,6 +39,11 @@ class Run:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def has_broker(self) -> bool:
+        """Tell whether the lockers speak MQTT."""
+        return bool(self.environment.get("MQTT_URL"))
+
+    @property
     def lockers_socket(self) -> str:
         """Return where people reach the simulated lockers; relative, for names of sockets must be short."""
         return os.path.relpath(self.directory / "lockers.sock", PROJECT)
@@ -50,6 +56,7 @@ class Day:
     seeds: str | None = None
     orders: str | None = None
     plan_budget_s: str | None = None
+    link: str | None = None
     is_demo: bool = False
 
     def options(self) -> list[str]:
@@ -59,8 +66,17 @@ class Day:
         return [*asked, "--demo"] if self.is_demo else asked
 
 
-def a_run(directory: Path, redis_url: str, plan_budget_s: str | None = None) -> Run:
-    """Give a run its port, its secrets and its database, and note them in the run's folder."""
+def a_run(
+    directory: Path,
+    redis_url: str,
+    plan_budget_s: str | None = None,
+    broker: Mapping[str, str] = MappingProxyType({}),
+) -> Run:
+    """
+    Give a run its port, its secrets and its database, and note them in the run's folder.
+
+    ``broker`` is the environment in which a broker is found; without one the lockers speak HTTPS.
+    """
     port = free_port()
     environment = {
         "DJANGO_SETTINGS_MODULE": "config.settings.base",
@@ -74,11 +90,13 @@ def a_run(directory: Path, redis_url: str, plan_budget_s: str | None = None) -> 
         "DEBUG": "false",
         "SECRET_KEY": secrets.token_urlsafe(48),
         "LOCKER_SIGNING_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
+        "LOCKER_MQTT_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
         "LOCKER_CODE_PEPPER": base64.b64encode(secrets.token_bytes(32)).decode(),
         "LOCKER_CODE_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "PYTHONUNBUFFERED": "1",
         # Every part is a Python process: without compiled files each compiles everything again as it starts.
         "PYTHONDONTWRITEBYTECODE": "",
+        **broker,
     }
     note = directory / "environment"
     note.touch(mode=0o600)
@@ -102,6 +120,7 @@ def services(run: Run) -> Sequence[Part]:
         _worker(run, "work", queues="plan,notify,housekeeping", threads=3),
         _beat(run),
         _python(run, "relay", "manage.py", "relay"),
+        *([_link(run)] if run.has_broker else []),
         _lockers(run),
     )
 
@@ -149,6 +168,10 @@ def _beat(run: Run) -> Part:
     )
 
 
+def _link(run: Run) -> Part:
+    return _python(run, "link", "manage.py", "locker_link", ready=log_says("locker link ready"))
+
+
 def _lockers(run: Run) -> Part:
     """Return the simulated lockers; the cast brings them into service day by day."""
     state = run.directory / "lockers"
@@ -160,8 +183,16 @@ def _lockers(run: Run) -> Part:
         "lockers",
         *("-m", "lockers.device", "simulate", "--base-url", run.base_url, "--tokens", str(tokens)),
         *("--state", str(state), "--control", run.lockers_socket, "--opening-time", OPENING_TIME_S),
+        *_link_options(run),
         ready=log_says("lockers ready"),
     )
+
+
+def _link_options(run: Run) -> Sequence[str]:
+    if not run.has_broker:
+        return ()
+    ca_file = run.environment.get("MQTT_CA_FILE")
+    return ("--link", "mqtt", *(("--ca-file", ca_file) if ca_file else ()))
 
 
 def _python(

@@ -3,6 +3,7 @@
 import random
 import re
 import socket
+import ssl
 from collections.abc import Callable
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -34,6 +35,25 @@ def redis_answers(port: int) -> Callable[[Path], bool]:
             with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
                 connection.sendall(b"PING\r\n")
                 return connection.recv(5) == b"+PONG"
+        except OSError:
+            return False
+
+    return ready
+
+
+def tls_answers(port: int, ca_file: Path) -> Callable[[Path], bool]:
+    """Ready when whoever listens shows a certificate for ``localhost`` by this authority."""
+
+    def ready(_log: Path) -> bool:
+        context = ssl.create_default_context(cafile=ca_file)
+        try:
+            with (
+                socket.create_connection(("127.0.0.1", port), timeout=1) as connection,
+                context.wrap_socket(connection, server_hostname="localhost") as secured,
+            ):
+                # Who leaves without a word stands in the part's log with an error.
+                secured.unwrap()
+                return True
         except OSError:
             return False
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from lockers.device.control import Control
 from lockers.device.hands import LONGEST_LINE
+from lockers.device.link import LinkKind
 from lockers.device.simulator import Fleet
 
 
@@ -23,6 +24,14 @@ def main() -> None:
     simulate.add_argument("--state", required=True, type=Path, help="directory for keys, journals, contents")
     simulate.add_argument("--control", required=True, type=Path, help="Unix socket to reach the lockers by")
     simulate.add_argument("--opening-time", type=float, default=10.0, help="seconds until a door is jammed")
+    simulate.add_argument(
+        "--link",
+        type=LinkKind,
+        choices=[*LinkKind],
+        default=LinkKind.HTTPS,
+        help="what carries the envelopes once a locker is in service",
+    )
+    simulate.add_argument("--ca-file", type=Path, help="who signed the MQTT broker's certificate")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     asyncio.run(_simulate(arguments))
@@ -33,7 +42,11 @@ async def _simulate(arguments: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     fleet = Fleet(
-        base_url=arguments.base_url, directory=arguments.state, opening_time_s=arguments.opening_time
+        base_url=arguments.base_url,
+        directory=arguments.state,
+        opening_time_s=arguments.opening_time,
+        link=arguments.link,
+        ca_file=arguments.ca_file,
     )
     arguments.control.unlink(missing_ok=True)
     server = await asyncio.start_unix_server(

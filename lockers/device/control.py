@@ -32,6 +32,7 @@ class Control:
             "done": self._done,
             "contents": self._contents,
             "fault": self._fault,
+            "cut": self._cut,
         }
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -96,6 +97,9 @@ class Control:
 
     async def _fault(self, request: Request) -> None:
         self._locker(request).cabinet.jam(request["compartment"], is_jammed=bool(request["jam"]))
+
+    async def _cut(self, request: Request) -> None:
+        self._locker(request).network.cut(float(request["seconds"]), half_open=bool(request.get("half_open")))
 
     def _locker(self, request: Request) -> SimulatedLocker:
         return self._fleet.lockers[request["locker"]]

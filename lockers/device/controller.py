@@ -8,9 +8,9 @@ on the monotonic clock, and is written down as seen, on disk, before the lock is
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -32,13 +32,24 @@ LEFT_OPEN_AFTER_S = 180.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Broker:
+    """Where a device finds its MQTT broker, and how it logs in."""
+
+    host: str
+    port: int
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who a device is, and whom it obeys."""
+    """Who a device is, whom it obeys, and its broker if the server named one."""
 
     device_id: str
     locker: str
     key: Ed25519PrivateKey
     server_keys: Mapping[str, Ed25519PublicKey]
+    broker: Broker | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,6 +90,7 @@ class Controller:
         self._monotonic = monotonic
         self._wall_clock = wall_clock
         self._opening_time_s = opening_time_s
+        self._booted_s = monotonic()
         self._server_time = ServerTime()
         self._known: dict[str, float] = {}
         self._pulses: dict[int, Pulse] = {}
@@ -101,9 +113,12 @@ class Controller:
 
     def poll(self) -> wire.Envelope:
         """Return a request for commands; it names those that are in hand already."""
-        now_s = self._monotonic()
-        self._known = {known: at_s for known, at_s in self._known.items() if now_s - at_s < KNOWN_FOR_S}
+        self._known = self._still_known()
         return self._seal(event="poll", data={"known": list(self._known)})
+
+    def heartbeat(self) -> wire.Envelope:
+        """Return a sign of life, for links on which nothing else is said regularly."""
+        return self._seal(event="heartbeat", data={"uptime_seconds": int(self._monotonic() - self._booted_s)})
 
     def typed(self, digits: str) -> wire.Envelope:
         """Return the question whether typed digits open something; they are written down nowhere."""
@@ -118,39 +133,70 @@ class Controller:
         return self._journal.has_unreported()
 
     def hear(
-        self, messages: Iterable[wire.Envelope], *, request: wire.Envelope, sent_s: float, received_s: float
+        self, messages: Iterable[object], *, request: wire.Envelope, sent_s: float, received_s: float
     ) -> Answer | None:
         """Take the server's answer to a request, and do what it commands."""
         answer = None
-        for message in messages:
-            if not self._is_genuine(message):
-                continue
+        for message in filter(self.is_genuine, messages):
             if message.get("in_reply_to") == request["message_id"]:
-                stamp = wire.parse_moment(message["timestamp"])
-                self._server_time.learn(stamp, sent_s=sent_s, received_s=received_s)
-            match message["action"]:
+                self.learn_time(message, sent_s=sent_s, received_s=received_s)
+            answer = self.take(message) or answer
+        return answer
+
+    def is_genuine(self, message: object) -> TypeGuard[wire.Envelope]:
+        """Tell whether a message is the server's, and for this device."""
+        if not isinstance(message, dict) or message.get("device_id") != self.identity.device_id:
+            logger.warning("%s: a message from elsewhere was ignored", self.identity.locker)
+            return False
+        try:
+            wire.check(message, self.identity.server_keys[str(message.get("kid"))])
+        except (KeyError, wire.BadEnvelope):
+            logger.warning("%s: a forged message was ignored", self.identity.locker)
+            return False
+        return True
+
+    def learn_time(self, answer: wire.Envelope, *, sent_s: float, received_s: float) -> None:
+        """Learn the server's time from a genuine answer, given when we asked and when it arrived."""
+        try:
+            stamp = wire.parse_moment(answer.get("timestamp"))
+        except wire.BadEnvelope as error:
+            self._note_unreadable(error)
+        else:
+            self._server_time.learn(stamp, sent_s=sent_s, received_s=received_s)
+
+    def take(self, message: wire.Envelope) -> Answer | None:
+        """
+        Do what a genuine message says; of one that answers a typed code, return the answer.
+
+        What cannot be read is ignored: a fault of the server must not stop a locker.
+        """
+        try:
+            match message.get("action"):
                 case "open_compartment":
                     self.execute(message)
                 case "hello_accepted" | "messages_accepted":
-                    for boot_id, seq in message["data"]["accepted"].items():
-                        self._journal.forget(boot_id, seq)
+                    self._forget(_accepted_in(message))
                 case "code_answered":
-                    data = message["data"]
-                    answer = Answer(
-                        outcome=data["outcome"],
-                        compartment=data["compartment_number"],
-                        num_left=data["num_left"],
-                    )
-        return answer
+                    return _answer_in(message)
+        except wire.BadEnvelope as error:
+            self._note_unreadable(error)
+        return None
 
     def execute(self, command: wire.Envelope) -> None:
-        """Open a door, once and in time, or say why not; a repeated command gets its stored answer."""
-        command_id = str(UUID(command["transaction_id"]))
-        self._known[command_id] = self._monotonic()
+        """
+        Open a door, once and in time, or say why not; a repeated command gets its stored answer.
+
+        Raises
+        ------
+        BadEnvelope
+            If the command has no identity by which it could be answered.
+        """
+        command_id = _command_id_in(command)
+        self._known = {**self._still_known(), command_id: self._monotonic()}
         if self._journal.has_seen(command_id):
             self._repeat_answer(command_id)
             return
-        number = command["data"]["compartment_number"]
+        number = _compartment_number_in(command)
         if refusal := self._refusal(command, number):
             self._respond(command_id, error_code=refusal)
             return
@@ -204,10 +250,14 @@ class Controller:
         return bool(command.get("link_epoch") != self.link_epoch)
 
     def _is_late(self, command: wire.Envelope) -> bool:
-        latest = self._server_time.latest(self._monotonic())
-        if latest is None or command["ttl_ms"] > LONGEST_LIFE_MS:
+        """Tell whether the deadline has passed; one that cannot be read has."""
+        latest, ttl_ms = self._server_time.latest(self._monotonic()), command.get("ttl_ms")
+        if latest is None or not _is_whole(ttl_ms) or not 0 <= ttl_ms <= LONGEST_LIFE_MS:
             return True
-        return latest > wire.parse_moment(command["expires_at"])
+        try:
+            return latest > wire.parse_moment(command.get("expires_at"))
+        except wire.BadEnvelope:
+            return True
 
     def _drive(self, command: wire.Envelope, command_id: str, number: int) -> None:
         """Pulse the lock, unless writing to disk took longer than the command lives."""
@@ -288,17 +338,57 @@ class Controller:
             timestamp=self._wall_clock(),
         )
 
-    def _is_genuine(self, message: wire.Envelope) -> bool:
-        key = self.identity.server_keys.get(str(message.get("kid")))
-        if key is None or message.get("device_id") != self.identity.device_id:
-            logger.warning("%s: a message from elsewhere was ignored", self.identity.locker)
-            return False
-        try:
-            wire.check(message, key)
-        except wire.BadEnvelope:
-            logger.warning("%s: a forged message was ignored", self.identity.locker)
-            return False
-        return True
+    def _forget(self, accepted: Mapping[str, int]) -> None:
+        for boot_id, seq in accepted.items():
+            self._journal.forget(boot_id, seq)
+
+    def _still_known(self) -> dict[str, float]:
+        now_s = self._monotonic()
+        return {known: at_s for known, at_s in self._known.items() if now_s - at_s < KNOWN_FOR_S}
+
+    def _note_unreadable(self, error: wire.BadEnvelope) -> None:
+        logger.warning("%s: a message that cannot be read was ignored: %s", self.identity.locker, error)
+
+
+def _data_in(message: wire.Envelope) -> Mapping[str, Any]:
+    data = message.get("data")
+    if not isinstance(data, dict):
+        raise wire.BadEnvelope("no data")
+    return data
+
+
+def _command_id_in(command: wire.Envelope) -> str:
+    try:
+        return str(UUID(command["transaction_id"]))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise wire.BadEnvelope("no transaction_id") from error
+
+
+def _compartment_number_in(command: wire.Envelope) -> int:
+    """Return the number of the door to open; 0, which none has, if there is no number."""
+    data = command.get("data")
+    number = data.get("compartment_number") if isinstance(data, dict) else None
+    return number if _is_whole(number) else 0
+
+
+def _accepted_in(message: wire.Envelope) -> Mapping[str, int]:
+    accepted = _data_in(message).get("accepted")
+    if not isinstance(accepted, dict) or not all(_is_whole(seq) for seq in accepted.values()):
+        raise wire.BadEnvelope("no numbers of accepted reports")
+    return accepted
+
+
+def _answer_in(message: wire.Envelope) -> Answer:
+    data = _data_in(message)
+    outcome, compartment = data.get("outcome"), data.get("compartment_number")
+    num_left = data.get("num_left")
+    if not isinstance(outcome, str) or not (compartment is None or _is_whole(compartment)):
+        raise wire.BadEnvelope("no answer to a code")
+    return Answer(outcome=outcome, compartment=compartment, num_left=num_left if _is_whole(num_left) else 0)
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _nonce() -> str:

@@ -102,6 +102,10 @@ class Hands:
         """Let a door stick, or stick no more."""
         await self._ask("fault", locker=locker, compartment=compartment, jam=is_jammed)
 
+    async def cut(self, locker: str, seconds: float, *, half_open: bool = False) -> None:
+        """Cut a locker's network for some time; half-open, nobody is told and nothing passes."""
+        await self._ask("cut", locker=locker, seconds=seconds, half_open=half_open)
+
     async def contents(self, locker: str | None = None) -> dict[str, list[Door]]:
         """Look into one locker, or into all."""
         found = await self._ask("contents", locker=locker)

@@ -3,6 +3,8 @@
 import base64
 import json
 import os
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,8 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lockers import wire
-from lockers.device.controller import Identity
-from lockers.device.link import TIMEOUT_S, post
+from lockers.device.controller import Broker, Identity
+from lockers.device.https_link import TIMEOUT_S, post
 
 
 async def enrol(
@@ -39,7 +41,11 @@ async def enrol(
     server_keys = {kid: wire.public_key(text) for kid, text in data["server_keys"].items()}
     wire.check(answer, server_keys[answer["kid"]])
     identity = Identity(
-        device_id=answer["device_id"], locker=data["locker"], key=key, server_keys=server_keys
+        device_id=answer["device_id"],
+        locker=data["locker"],
+        key=key,
+        server_keys=server_keys,
+        broker=_broker(data.get("mqtt")),
     )
     return identity, list(data["compartments"])
 
@@ -59,6 +65,7 @@ def keep(directory: Path, identity: Identity, compartments: list[int]) -> None:
         "locker": identity.locker,
         "server_keys": {kid: wire.public_text(key) for kid, key in identity.server_keys.items()},
         "compartments": compartments,
+        "mqtt": identity.broker and asdict(identity.broker),
     }
     _write(directory / "identity.json", json.dumps(content).encode())
 
@@ -74,8 +81,21 @@ def known(directory: Path) -> tuple[Identity, list[int]] | None:
         locker=content["locker"],
         key=make_key(directory),
         server_keys={kid: wire.public_key(text) for kid, text in content["server_keys"].items()},
+        broker=_broker(content.get("mqtt")),
     )
     return identity, content["compartments"]
+
+
+def _broker(content: Mapping[str, Any] | None) -> Broker | None:
+    """Read what the server said of its broker; some have none, and earlier ones did not speak of it."""
+    if content is None:
+        return None
+    return Broker(
+        host=content["host"],
+        port=content["port"],
+        username=content["username"],
+        password=content["password"],
+    )
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -14,8 +16,11 @@ from lockers.device import identity
 from lockers.device.cabinet import Cabinet, Impossible
 from lockers.device.controller import Answer, Controller, Identity
 from lockers.device.hardware import Reading
+from lockers.device.https_link import HttpsLink
 from lockers.device.journal import FileLog, Journal
-from lockers.device.link import Link, Unreachable
+from lockers.device.link import Link, LinkKind, Unreachable
+from lockers.device.mqtt_link import MqttLink
+from lockers.device.network import Line, Network, Transport
 
 logger = logging.getLogger(__name__)
 
@@ -25,10 +30,11 @@ ENROL_AGAIN_AFTER_S = 1.0
 
 
 class SimulatedLocker:
-    """One locker: its cabinet, its mind, its link."""
+    """One locker: its cabinet, its mind, its link, its network."""
 
-    def __init__(self, cabinet: Cabinet, controller: Controller, link: Link) -> None:
+    def __init__(self, cabinet: Cabinet, controller: Controller, link: Link, network: Network) -> None:
         self.cabinet = cabinet
+        self.network = network
         self._controller = controller
         self._link = link
         self._moved = asyncio.Condition()
@@ -37,7 +43,10 @@ class SimulatedLocker:
     async def run(self) -> None:
         """Boot and stay connected."""
         self._controller.boot()
-        await self._link.run()
+        try:
+            await self._link.run()
+        finally:
+            self.network.mend()
 
     async def until_connected(self) -> None:
         """Wait until the server has answered a greeting."""
@@ -74,7 +83,12 @@ class SimulatedLocker:
 
 
 class Fleet:
-    """All simulated lockers of a process, by name."""
+    """
+    All simulated lockers of a process, by name.
+
+    All are brought into service over HTTPS. ``ca_file`` says who signed the broker's certificate; without it,
+    whom the system trusts.
+    """
 
     def __init__(
         self,
@@ -82,15 +96,19 @@ class Fleet:
         base_url: str,
         directory: Path,
         opening_time_s: float,
+        link: LinkKind = LinkKind.HTTPS,
+        ca_file: Path | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._directory = directory
         self._opening_time_s = opening_time_s
+        self._link = link
         self._lockers: dict[str, SimulatedLocker] = {}
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._link_url = f"{base_url.rstrip('/')}/api/v1/link/"
         self._transport = transport
         self._trust = httpx.create_ssl_context(trust_env=False)
+        self._broker_trust = ssl.create_default_context(cafile=ca_file)
 
     @property
     def lockers(self) -> Mapping[str, SimulatedLocker]:
@@ -103,13 +121,14 @@ class Fleet:
             return self._lockers[name]
         directory = self._directory / name
         directory.mkdir(parents=True, exist_ok=True)
-        http = self._connection()
+        network = Network()
+        http = self._connection(network)
         try:
             who, numbers = await self._identity(directory, token, http)
+            locker = self._lockers[name] = self._build(directory, who, numbers, network, http)
         except BaseException:
             await http.aclose()
             raise
-        locker = self._lockers[name] = self._build(directory, who, numbers, http)
         run = self._runs[name] = asyncio.create_task(_run(locker, http), name=f"locker {name}")
         run.add_done_callback(self._ended)
         connected = asyncio.create_task(locker.until_connected())
@@ -131,22 +150,23 @@ class Fleet:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*self._runs.values(), return_exceptions=True)
 
-    def _connection(self) -> httpx.AsyncClient:
+    def _connection(self, network: Network) -> httpx.AsyncClient:
         """Return a connection for one locker: in life each stands in a village of its own."""
-        return httpx.AsyncClient(
-            base_url=self._link_url,
+        transport = self._transport or httpx.AsyncHTTPTransport(
             verify=self._trust,
             # The server hangs up after five seconds.
             limits=httpx.Limits(keepalive_expiry=4.0),
             trust_env=False,
-            transport=self._transport,
+        )
+        return httpx.AsyncClient(
+            base_url=self._link_url, transport=Transport(network, transport), trust_env=False
         )
 
     async def _identity(
         self, directory: Path, token: str, http: httpx.AsyncClient
     ) -> tuple[Identity, list[int]]:
         kept = identity.known(directory)
-        if kept is not None:
+        if kept is not None and (kept[0].broker or self._link == LinkKind.HTTPS):
             return kept
         key = identity.make_key(directory)
         while True:
@@ -160,7 +180,12 @@ class Fleet:
                 return who, numbers
 
     def _build(
-        self, directory: Path, who: Identity, numbers: list[int], http: httpx.AsyncClient
+        self,
+        directory: Path,
+        who: Identity,
+        numbers: list[int],
+        network: Network,
+        http: httpx.AsyncClient,
     ) -> SimulatedLocker:
         loop = asyncio.get_running_loop()
 
@@ -176,7 +201,18 @@ class Fleet:
             wall_clock=_wall_clock,
             opening_time_s=self._opening_time_s,
         )
-        return SimulatedLocker(cabinet, controller, Link(controller, http))
+        link = self._link_of(controller, network, http)
+        return SimulatedLocker(cabinet, controller, link, network)
+
+    def _link_of(self, controller: Controller, network: Network, http: httpx.AsyncClient) -> Link:
+        if self._link == LinkKind.HTTPS:
+            return HttpsLink(controller, http)
+        broker = controller.identity.broker
+        if broker is None:
+            raise Unreachable("the server names no broker")
+        return MqttLink(
+            controller, broker, trust=self._broker_trust, connect=functools.partial(Line, network)
+        )
 
     def _ended(self, run: asyncio.Task[None]) -> None:
         if not run.cancelled() and (error := run.exception()):

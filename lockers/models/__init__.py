@@ -1,5 +1,6 @@
 """Rows of the lockers app, by aggregate."""
 
+from lockers.models.alarms import Alarm, ZoneReading
 from lockers.models.cabinets import Compartment, Locker
 from lockers.models.codes import CodeMask, CodeThrottle, LockerCode
 from lockers.models.commands import OpenCommand
@@ -7,6 +8,7 @@ from lockers.models.devices import Device, DeviceBoot, DeviceEvent, Provisioning
 from lockers.models.reservations import Reservation
 
 __all__ = [
+    "Alarm",
     "CodeMask",
     "CodeThrottle",
     "Compartment",
@@ -18,4 +20,5 @@ __all__ = [
     "OpenCommand",
     "ProvisioningToken",
     "Reservation",
+    "ZoneReading",
 ]

@@ -52,6 +52,10 @@ class Compartment(Stateful):
         default=False, help_text="Freed without anyone's word that it is empty; taken last."
     )
 
+    has_alarm = models.BooleanField(
+        default=False, help_text="An alarm about this door is open; spares ordinary doors the look."
+    )
+
     objects = CompartmentQuerySet.as_manager()
 
     TRANSITIONS = COMPARTMENT_TRANSITIONS

@@ -31,6 +31,13 @@ class LockerCode(Stateful):
     namespace = models.SlugField()
     holder = models.UUIDField(help_text="Whose code it is; opaque to this app.")
     occasion = models.UUIDField(help_text="What it is for; opaque to this app.")
+    on_behalf_of = models.ForeignKey(
+        "self",
+        on_delete=models.CASCADE,
+        null=True,
+        related_name="helpers",
+        help_text="The code whose goods a helper may collect, once.",
+    )
     state = models.CharField(max_length=8, choices=CodeState.choices, default=CodeState.ISSUED)
     digest = models.CharField(max_length=64, blank=True)
     sealed = models.TextField(blank=True)
@@ -70,6 +77,11 @@ class LockerCode(Stateful):
     def is_live(self) -> bool:
         """Tell whether the code still belongs to someone."""
         return self.state in LIVE_CODES
+
+    @property
+    def principal(self) -> "LockerCode":
+        """Return the code whose goods this one collects: its own, or those of whom it helps."""
+        return self.on_behalf_of or self
 
 
 class CodeMask(models.Model):

@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from common.states import Stateful
 from lockers.models.cabinets import Locker
-from lockers.states import LINK_TRANSITIONS, OFFLINE_AFTER, LinkState
+from lockers.states import LINK_TRANSITIONS, OFFLINE_AFTER, LinkState, Transport
 
 
 class DeviceQuerySet(models.QuerySet["Device"]):
@@ -32,6 +32,7 @@ class Device(Stateful):
     public_key = models.CharField(max_length=44, unique=True, help_text="Ed25519, base64.")
     state = models.CharField(max_length=8, choices=LinkState.choices, default=LinkState.UNKNOWN)
     link_epoch = models.CharField(max_length=64, blank=True, help_text="Nonce of the present connection.")
+    transport = models.CharField(max_length=5, choices=Transport.choices, default=Transport.HTTPS)
     num_hellos = models.PositiveBigIntegerField(
         default=0, help_text="The device's own count; a lower one is a replay."
     )

@@ -12,9 +12,11 @@ from django.db.models import QuerySet
 from common import events
 from common.exceptions import InvalidTransition
 from lockers import signals
+from lockers.alarms import AlarmKind
 from lockers.models import CodeThrottle, Compartment, Locker, Reservation
+from lockers.services import alarms
 from lockers.sizes import Height, Size, Temperature
-from lockers.states import CompartmentState, ReservationState
+from lockers.states import CompartmentState, DoorState, ReservationState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +95,9 @@ def demand_check(
 
 
 @transaction.atomic
-def settle_check(compartment: Compartment, *, is_empty: bool) -> None:
+def settle_check(compartment: Compartment, *, is_empty: bool, at: datetime, real_at: datetime) -> None:
     """
-    Bring a compartment back into use after someone looked into it.
+    Bring a compartment back into use after someone looked into it; that its door jammed is settled too.
 
     Raises
     ------
@@ -113,6 +115,8 @@ def settle_check(compartment: Compartment, *, is_empty: bool) -> None:
             present="occupied" if holds_goods else "unclaimed",
             wanted=CompartmentState.FREE if is_empty else CompartmentState.OCCUPIED,
         )
-    compartment.advance(
-        CompartmentState.FREE if is_empty else CompartmentState.OCCUPIED, num_jams=0, verify_empty=False
-    )
+    # Of a jammed door the sensor says that it is closed.
+    door = {"door": DoorState.CLOSED} if compartment.door == DoorState.JAMMED else {}
+    to = CompartmentState.FREE if is_empty else CompartmentState.OCCUPIED
+    compartment.advance(to, num_jams=0, verify_empty=False, **door)
+    alarms.end(compartment.alarms.filter(kind=AlarmKind.JAMMED), at=at, real_at=real_at)

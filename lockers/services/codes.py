@@ -19,7 +19,7 @@ from common import events
 from common.exceptions import InvalidTransition
 from lockers.exceptions import CodeNotRevealable, NoCodeLeft
 from lockers.models import CodeMask, LockerCode
-from lockers.states import LIVE_CODES, CodeState
+from lockers.states import LIVE_CODES, OPENING_CODES, WITHIN_REACH, CodeState, ReservationState
 
 DIGITS = 8
 #: Draws until a code is two places away from all others; with a thousand live codes one in 1,400 is refused.
@@ -74,6 +74,44 @@ def issue_all(
     raise NoCodeLeft(namespace=namespace)
 
 
+@transaction.atomic
+def issue_for_helper(code: LockerCode, *, helper: UUID, at: datetime) -> LockerCode:
+    """
+    Give somebody a code that collects the goods of another one, once; it dies with that one at the latest.
+
+    Raises
+    ------
+    InvalidTransition
+        If the code is a helper's itself, or no longer valid.
+    NoCodeLeft
+        If no code far enough from all others was found.
+    """
+    code = LockerCode.objects.select_for_update(no_key=True).get(pk=code.pk)
+    if code.on_behalf_of_id is not None or not code.is_live:
+        raise InvalidTransition(thing="code", present=code.state, wanted="shared")
+    issued = issue(
+        namespace=code.namespace,
+        holder=helper,
+        occasion=code.occasion,
+        valid_until=code.valid_until,
+        at=at,
+    )
+    issued.on_behalf_of = code
+    issued.save(update_fields=["on_behalf_of"])
+    if issued.state == CodeState.ISSUED and code.state in OPENING_CODES:
+        issued.advance(CodeState.ACTIVE)
+    events.record("helper_code_issued", scope=code.namespace, at=at, code=str(code.pk), helper=str(issued.pk))
+    return issued
+
+
+def activate(code: LockerCode) -> None:
+    """Let a code and those of its helpers open doors, now that goods lie behind one."""
+    if code.state == CodeState.ISSUED:
+        code.advance(CodeState.ACTIVE)
+        for helper in code.helpers.filter(state=CodeState.ISSUED):
+            helper.advance(CodeState.ACTIVE)
+
+
 def reveal(code: LockerCode, *, reason: str, at: datetime) -> str:
     """
     Return the digits, to print or send them; each time is recorded.
@@ -97,23 +135,39 @@ def revoke(code: LockerCode, *, at: datetime) -> None:
 
 @transaction.atomic
 def end(code: LockerCode, to: CodeState, *, at: datetime) -> None:
-    """End a code and wipe what could tell its digits."""
-    if code.advance(to, ended_at=at, digest="", sealed=""):
-        CodeMask.objects.filter(code=code).delete()
+    """End a code and wipe what could tell its digits; the codes of its helpers end with it."""
+    if not code.advance(to, ended_at=at, digest="", sealed=""):
+        return
+    CodeMask.objects.filter(code=code).delete()
+    if code.on_behalf_of_id is None:
+        for helper in code.helpers.live():
+            end(helper, _end_of(helper), at=at)
 
 
 def end_if_used_up(code: LockerCode, *, at: datetime) -> None:
-    """End a code that has nothing left to open: used if it ever opened something, else expired."""
+    """
+    End a code that has nothing left to open: used if it ever opened something, else expired.
+
+    A helper's code ends with the first visit: once nothing that lay there is left.
+    """
     code.refresh_from_db()
-    if not code.is_live or code.reservations.awaiting_collection().exists():
+    if not code.is_live:
         return
-    end(code, CodeState.USED if code.state == CodeState.IN_USE else CodeState.EXPIRED, at=at)
+    if not code.reservations.awaiting_collection().exists():
+        end(code, _end_of(code), at=at)
+    elif not code.reservations.filter(state__in=WITHIN_REACH).exists():
+        for helper in code.helpers.filter(state=CodeState.IN_USE):
+            end(helper, CodeState.USED, at=at)
+
+
+def _end_of(code: LockerCode) -> CodeState:
+    return CodeState.USED if code.state == CodeState.IN_USE else CodeState.EXPIRED
 
 
 def sweep(*, at: datetime) -> None:
     """End the codes whose time is over, except while someone collects."""
-    for code in LockerCode.objects.live().filter(valid_until__lt=at):
-        if code.reservations.filter(state="collecting").exists():
+    for code in LockerCode.objects.live().filter(valid_until__lt=at).select_related("on_behalf_of"):
+        if code.principal.reservations.filter(state=ReservationState.COLLECTING).exists():
             continue
         try:
             end(code, CodeState.EXPIRED, at=at)
@@ -123,7 +177,8 @@ def sweep(*, at: datetime) -> None:
 
 def find(*, namespace: str, digits: str) -> LockerCode | None:
     """Return the live code with these digits."""
-    return LockerCode.objects.live().filter(namespace=namespace, digest=_digest(namespace, digits)).first()
+    live = LockerCode.objects.live().select_related("on_behalf_of")
+    return live.filter(namespace=namespace, digest=_digest(namespace, digits)).first()
 
 
 def draw() -> str:

@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import models, transaction
+from django.db.models import F
 
 from common.exceptions import InvalidTransition
 from lockers import wake
@@ -25,6 +26,7 @@ from lockers.states import (
     CompartmentState,
     Purpose,
     ReservationState,
+    Transport,
 )
 
 
@@ -130,6 +132,25 @@ def hand_out(device: Device, *, real_at: datetime, except_for: frozenset[UUID]) 
     if unsent:
         OpenCommand.objects.filter(pk__in=unsent, state=CommandState.CREATED).update(state=CommandState.SENT)
     return offerable
+
+
+def claim_unsent(*, real_at: datetime) -> list[OpenCommand]:
+    """
+    Claim the commands that wait to be sent over MQTT, each by one UPDATE: of several senders one gets it.
+
+    Whoever claims a command and dies before sending leaves it without an answer: it becomes unknown.
+    """
+    waiting = OpenCommand.objects.offerable(at=real_at).filter(
+        state=CommandState.CREATED, device__transport=Transport.MQTT, link_epoch=F("device__link_epoch")
+    )
+    found = waiting.select_related("compartment", "device").order_by("created_at")
+    return [command for command in found if claim(command)]
+
+
+def claim(command: OpenCommand) -> bool:
+    """Claim the right to send a command, and tell whether it was still to be had."""
+    unsent = OpenCommand.objects.filter(pk=command.pk, state=CommandState.CREATED)
+    return bool(unsent.update(state=CommandState.SENT))
 
 
 def sweep(*, real_at: datetime) -> None:

@@ -3,14 +3,17 @@
 import hashlib
 import secrets
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db import transaction
+from django.db.models.functions import Least
 
 from common import events
+from lockers.alarms import AlarmKind
 from lockers.exceptions import BadProvisioningToken, StaleEpoch
-from lockers.models import Device, Locker, OpenCommand, ProvisioningToken
-from lockers.services import cabinets
-from lockers.states import CommandState, LinkState
+from lockers.models import Alarm, Device, Locker, OpenCommand, ProvisioningToken
+from lockers.services import alarms, broker, cabinets
+from lockers.states import OFFLINE_AFTER, SUSPECT_FOR, CommandState, LinkState, Transport
 
 TOKEN_LIFE = timedelta(hours=24)
 #: Being heard of again so soon is not written down.
@@ -54,6 +57,7 @@ def provision(*, token: str, public_key: str, at: datetime, real_at: datetime) -
     for present in Device.objects.in_service().filter(locker=right.locker):
         retire(present, real_at=real_at)
     device = Device.objects.create(locker=right.locker, public_key=public_key, provisioned_at=real_at)
+    broker.ask_to_admit(device)
     right.used_by = device
     right.save(update_fields=["used_by"])
     events.record(
@@ -70,11 +74,14 @@ def provision(*, token: str, public_key: str, at: datetime, real_at: datetime) -
 def retire(device: Device, *, real_at: datetime) -> None:
     """Take a device out of service for good; its key is never accepted again."""
     device.advance(LinkState.RETIRED, retired_at=real_at, link_epoch="")
+    broker.ask_to_expel(device)
     _refuse_unsent(device)
 
 
 @transaction.atomic
-def greet(device: Device, *, link_epoch: str, num_hellos: int, real_at: datetime) -> None:
+def greet(
+    device: Device, *, link_epoch: str, num_hellos: int, transport: Transport, real_at: datetime
+) -> None:
     """
     Begin a connection: commands of an earlier one are executed no more.
 
@@ -86,7 +93,13 @@ def greet(device: Device, *, link_epoch: str, num_hellos: int, real_at: datetime
     greeted = (
         Device.objects.in_service()
         .filter(pk=device.pk, num_hellos__lt=num_hellos)
-        .update(link_epoch=link_epoch, num_hellos=num_hellos, state=LinkState.ONLINE, last_seen_at=real_at)
+        .update(
+            link_epoch=link_epoch,
+            num_hellos=num_hellos,
+            transport=transport,
+            state=LinkState.ONLINE,
+            last_seen_at=real_at,
+        )
     )
     device.refresh_from_db()
     if not greeted and device.link_epoch != link_epoch:
@@ -102,11 +115,39 @@ def hear(device: Device, *, real_at: datetime) -> None:
     Device.objects.in_service().filter(pk=device.pk).update(state=LinkState.ONLINE, last_seen_at=real_at)
 
 
+def suspect(device_id: UUID, *, real_at: datetime) -> None:
+    """Note a hint that a device has gone; if it is not heard of again soon, it counts as silent."""
+    Device.objects.filter(pk=device_id, state=LinkState.ONLINE).update(
+        last_seen_at=Least("last_seen_at", real_at - OFFLINE_AFTER + SUSPECT_FOR)
+    )
+
+
 def sweep(*, at: datetime, real_at: datetime) -> None:
-    """Call devices offline that have missed three heartbeats."""
+    """
+    Call devices offline that have missed three heartbeats; end alarms of those that are back or retired.
+
+    What is ended follows from how things stand: to be heard of, which must cost next to nothing, need not
+    notice that it was a return.
+    """
     for device in Device.objects.silent(at=real_at).select_related("locker"):
-        if Device.objects.silent(at=real_at).filter(pk=device.pk).update(state=LinkState.OFFLINE):
-            events.record("locker_offline", scope=device.locker.namespace, at=at, locker=device.locker.slug)
+        _miss(device, at=at, real_at=real_at)
+    for alarm in Alarm.objects.outlived():
+        _let_go(alarm, at=at, real_at=real_at)
+
+
+@transaction.atomic
+def _miss(device: Device, *, at: datetime, real_at: datetime) -> None:
+    cabinets.lock(device.locker_id)
+    # It may have been heard of while we waited for the lock.
+    if Device.objects.silent(at=real_at).filter(pk=device.pk).update(state=LinkState.OFFLINE):
+        alarms.raise_alarm(AlarmKind.OFFLINE, device=device, at=at, real_at=real_at)
+
+
+@transaction.atomic
+def _let_go(alarm: Alarm, *, at: datetime, real_at: datetime) -> None:
+    cabinets.lock(alarm.locker_id)
+    # The device may have fallen silent again while we waited for the lock.
+    alarms.end(Alarm.objects.outlived().filter(pk=alarm.pk), at=at, real_at=real_at)
 
 
 def _refuse_unsent(device: Device) -> None:

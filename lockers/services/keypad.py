@@ -88,11 +88,13 @@ def _try(locker: Locker, digits: str, *, at: datetime, real_at: datetime, reques
     code = codes.find(namespace=locker.namespace, digits=digits)
     if code is None:
         return Entry(outcome=Outcome.CODE_UNKNOWN)
-    waiting = code.reservations.awaiting_collection().filter(locker=locker).select_related("compartment")
+    waiting = (
+        code.principal.reservations.awaiting_collection().filter(locker=locker).select_related("compartment")
+    )
     here = list(waiting.order_by("compartment__number"))
     if not here:
         return Entry(outcome=Outcome.CODE_OF_ANOTHER_LOCKER)
-    if code.state == CodeState.FROZEN:
+    if CodeState.FROZEN in {code.state, code.principal.state}:
         return Entry(outcome=Outcome.CODE_FROZEN)
     ready = [reservation for reservation in here if reservation.state == ReservationState.DEPOSITED]
     begun = [reservation for reservation in here if reservation.state == ReservationState.COLLECTING]
@@ -125,9 +127,17 @@ def _open_next(
         else:
             rest = candidates[position + 1 :]
             _forgive(code, locker)
+            _begin_visit(code, at=at)
             num_left = sum(other.state == ReservationState.DEPOSITED for other in rest)
             return Entry(outcome=Outcome.OPENING, command=command, num_left=num_left)
     return Entry(outcome=refusal)
+
+
+def _begin_visit(code: LockerCode, *, at: datetime) -> None:
+    """Note that a helper came; the code is good for this visit only."""
+    if code.on_behalf_of_id is not None and code.state == CodeState.ACTIVE:
+        code.advance(CodeState.IN_USE)
+        events.record("opened_by_helper", scope=code.namespace, at=at, helper=str(code.pk))
 
 
 def _count(throttle: CodeThrottle, entry: Entry, *, real_at: datetime) -> None:

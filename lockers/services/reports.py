@@ -1,15 +1,18 @@
 """What a device reports, and what follows: facts of doors first, then what they mean for what is intended."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
+from typing import Any
 from uuid import UUID
 
 from common import events
 from lockers import signals
+from lockers.alarms import ENDED_BY_CLOSING, LEFT_OPEN_AFTER, PULSE_EXPLAINS, AlarmKind, AlarmLevel
 from lockers.exceptions import UnknownCompartment
 from lockers.models import Compartment, Device, DeviceEvent, OpenCommand, Reservation
-from lockers.services import cabinets, claims, reservations
+from lockers.services import alarms, cabinets, claims, reservations, sensors
 from lockers.states import (
     COMMAND_TRANSITIONS,
     HOLDING,
@@ -36,18 +39,19 @@ class Scene:
     One locker while its device's reports take effect, in their order; the locker is locked.
 
     Rows are read once and kept: claims and compartments change under the locker's lock only, and commands by
-    moves, of which the table lets one win. ``at`` is business time.
+    moves, of which the table lets one win. ``at`` is business time; for alarms, a report counts from the
+    real moment at which it was received.
     """
 
     def __init__(self, device: Device, *, at: datetime) -> None:
         self._device = device
         self._at = at
+        self._real_at: datetime
         self._compartments: dict[int, Compartment] = {}
         self._reservations: dict[UUID, Reservation] = {}
         self._commands: dict[UUID, OpenCommand] = {}
         self._effects: Mapping[str, Callable[[DeviceEvent], None]] = {
             "booted": lambda event: None,
-            "heartbeat": lambda event: None,
             "compartments": self._snapshot,
             "response": self._responded,
             "compartment_open_detected": self._open_detected,
@@ -56,10 +60,14 @@ class Scene:
             "compartment_closed": self._closed,
             "compartment_left_open": self._left_open,
             "collection_done": self._done,
+            "tamper": partial(self._sensed, sensors.note_tamper),
+            "temperature": partial(self._sensed, sensors.note_temperature),
+            "power": partial(self._sensed, sensors.note_power),
         }
 
     def take(self, event: DeviceEvent) -> None:
         """Let one report take effect."""
+        self._real_at = event.received_at
         self._effects[event.kind](event)
 
     def forget(self) -> None:
@@ -98,6 +106,7 @@ class Scene:
         compartment = self._compartment_by_id(command.compartment_id)
         compartment.write(door=DoorState.JAMMED if is_jam else DoorState.UNKNOWN)
         if is_jam:
+            self._end_alarms(compartment, ENDED_BY_CLOSING)
             self._jammed(command, compartment)
 
     def _closed(self, event: DeviceEvent) -> None:
@@ -106,14 +115,15 @@ class Scene:
     def _left_open(self, event: DeviceEvent) -> None:
         compartment = self._compartment(event.data["compartment_number"])
         compartment.write(door=DoorState.LEFT_OPEN)
-        self._record("door_left_open", compartment)
+        self._end_alarms(compartment, {AlarmKind.JAMMED})
+        self._raise_alarm(AlarmKind.LEFT_OPEN, compartment, open_s=int(LEFT_OPEN_AFTER.total_seconds()))
 
     def _uncommanded(self, event: DeviceEvent) -> None:
-        """Note a door that opened by itself; a free compartment may now hold what nobody knows of."""
         compartment = self._compartment(event.data["compartment_number"])
-        is_free = compartment.state == CompartmentState.FREE
-        compartment.write(door=DoorState.OPEN, verify_empty=is_free or compartment.verify_empty)
-        self._record("door_opened_uncommanded", compartment)
+        self._opened_by_itself(compartment, event.data.get("milliseconds_since_last_relay_fire"))
+
+    def _sensed(self, note: Callable[..., None], event: DeviceEvent) -> None:
+        note(self._device, event.data, at=self._at, real_at=self._real_at)
 
     def _snapshot(self, event: DeviceEvent) -> None:
         """Take the doors as they are; what moved unreported is settled as if it had been reported."""
@@ -146,6 +156,7 @@ class Scene:
         Compartment.objects.filter(pk__in=[one.pk for one in compartments]).update(door=DoorState.CLOSED)
         for compartment in compartments:
             compartment.door = DoorState.CLOSED
+            self._end_alarms(compartment, ENDED_BY_CLOSING)
 
     def _done(self, event: DeviceEvent) -> None:
         holder = self._holder(self._compartment(event.data["compartment_number"]))
@@ -159,10 +170,21 @@ class Scene:
         """Ascribe an open door to the last command whose outcome is not known; it is amended."""
         in_question = compartment.commands.filter(state__in=LIVE | {CommandState.UNKNOWN})
         command = in_question.order_by("-created_at").first()
-        if command is None:
-            compartment.write(door=DoorState.OPEN)
-        else:
+        if command is not None:
             self._opened(command, CommandState.OPENED, None)
+        elif compartment.door == DoorState.CLOSED:
+            self._opened_by_itself(compartment, None)
+        else:
+            compartment.write(door=DoorState.OPEN)
+            self._end_alarms(compartment, {AlarmKind.JAMMED})
+
+    def _opened_by_itself(self, compartment: Compartment, since_pulse_ms: int | None) -> None:
+        """Note a door that nobody was let in by; a free compartment may now hold what nobody knows of."""
+        is_free = compartment.state == CompartmentState.FREE
+        compartment.write(door=DoorState.OPEN, verify_empty=is_free or compartment.verify_empty)
+        self._end_alarms(compartment, {AlarmKind.JAMMED})
+        if since_pulse_ms is None or since_pulse_ms >= PULSE_EXPLAINS.total_seconds() * 1000:
+            self._raise_alarm(AlarmKind.UNCOMMANDED_OPEN, compartment, since_pulse_ms=since_pulse_ms)
 
     def _pulsed(self, command: OpenCommand) -> None:
         """Note that the lock was driven: the deposit or collection that it was for has begun."""
@@ -220,12 +242,14 @@ class Scene:
         command.advance(outcome, detection_ms=detection_ms)
         compartment = self._compartment_by_id(command.compartment_id)
         compartment.write(door=DoorState.OPEN, num_jams=0)
+        self._end_alarms(compartment, {AlarmKind.JAMMED})
         holder = self._holder(compartment)
         if holder is not None and holder.state in _IN_PROGRESS:
             holder.write(opened_at=self._at, closed_at=None)
 
     def _door_closed(self, compartment: Compartment) -> None:
         compartment.write(door=DoorState.CLOSED)
+        self._end_alarms(compartment, ENDED_BY_CLOSING)
         holder = self._holder(compartment)
         if holder is not None and holder.state in _IN_PROGRESS:
             self._note_closed(holder)
@@ -257,6 +281,12 @@ class Scene:
         if is_broken and compartment.state != CompartmentState.OUT_OF_SERVICE:
             self._take_out_of_use(compartment, is_broken=True)
         self._record("door_jammed", compartment)
+        self._raise_alarm(
+            AlarmKind.JAMMED,
+            compartment,
+            level=AlarmLevel.DISPATCHER if is_broken else None,
+            num_jams=compartment.num_jams,
+        )
         signals.door_jammed.send(
             sender=Compartment,
             compartment=compartment,
@@ -276,6 +306,25 @@ class Scene:
         if compartment.state in {CompartmentState.FREE, CompartmentState.RESERVED}:
             cabinets.demand_check(compartment, reason="opened_after_claim_ended", at=self._at)
             self.forget()
+
+    def _raise_alarm(
+        self, kind: AlarmKind, compartment: Compartment, *, level: AlarmLevel | None = None, **facts: Any
+    ) -> None:
+        alarms.raise_alarm(
+            kind,
+            device=self._device,
+            compartment=compartment,
+            level=level,
+            facts=facts,
+            at=self._at,
+            real_at=self._real_at,
+        )
+
+    def _end_alarms(self, compartment: Compartment, kinds: Collection[AlarmKind]) -> None:
+        """End alarms about a door; its row says whether there can be any."""
+        if compartment.has_alarm:
+            alarms.end(compartment.alarms.filter(kind__in=kinds), at=self._at, real_at=self._real_at)
+            compartment.refresh_from_db(fields=["has_alarm"])
 
     # Rows, each read once.
 

@@ -3,13 +3,14 @@
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Q
 
 from common.exceptions import InvalidTransition
 from lockers import signals
 from lockers.exceptions import DoorNotOpened, NotDeposited
 from lockers.models import LockerCode, Reservation
 from lockers.services import claims, codes
-from lockers.states import CodeState, CompartmentState, ReservationState
+from lockers.states import CompartmentState, ReservationState
 
 
 @transaction.atomic
@@ -75,8 +76,8 @@ def _complete_deposit(reservation: Reservation, *, at: datetime) -> bool:
     assert reservation.compartment is not None  # noqa: S101 - a constraint says so
     if reservation.compartment.state in {CompartmentState.DEPOSITING, CompartmentState.NEEDS_CHECK}:
         reservation.compartment.advance(CompartmentState.OCCUPIED, verify_empty=False)
-    if code is not None and code.state == CodeState.ISSUED:
-        code.advance(CodeState.ACTIVE)
+    if code is not None:
+        codes.activate(code)
     signals.reservation_deposited.send(sender=Reservation, reservation=reservation, at=at)
     return True
 
@@ -98,7 +99,8 @@ def extend(reservation: Reservation, *, hold_until: datetime) -> None:
         raise InvalidTransition(thing="reservation", present=reservation.state, wanted="extended")
     Reservation.objects.filter(pk=reservation.pk).update(hold_until=hold_until)
     if code is not None:
-        LockerCode.objects.filter(pk=code.pk, valid_until__lt=hold_until).update(valid_until=hold_until)
+        shared = LockerCode.objects.live().filter(Q(pk=code.pk) | Q(on_behalf_of=code))
+        shared.filter(valid_until__lt=hold_until).update(valid_until=hold_until)
     reservation.refresh_from_db()
 
 

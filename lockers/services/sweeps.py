@@ -8,10 +8,17 @@ from django.db.models import Q, QuerySet
 
 from common.exceptions import InvalidTransition
 from lockers import signals
+from lockers.alarms import AlarmKind, AlarmLevel
 from lockers.exceptions import CommandPending
-from lockers.models import Reservation
-from lockers.services import cabinets, claims, codes, reservations
-from lockers.states import COLLECTION_WINDOW, CONFIRMATION_WINDOW, CompartmentState, ReservationState
+from lockers.models import Alarm, Reservation
+from lockers.services import alarms, cabinets, claims, codes, reservations
+from lockers.states import (
+    COLLECTION_WINDOW,
+    CONFIRMATION_WINDOW,
+    TROUBLE,
+    CompartmentState,
+    ReservationState,
+)
 
 
 def sweep(*, at: datetime) -> None:
@@ -27,6 +34,25 @@ def sweep(*, at: datetime) -> None:
         end_window(reservation, at=at)
     for reservation in Reservation.objects.overdue(at=at):
         _quietly(fall_due, reservation, at=at)
+
+
+def sweep_alarms(*, at: datetime, real_at: datetime) -> None:
+    """Call the dispatcher to alarms whose cause nobody ended in time."""
+    for alarm in Alarm.objects.due(at=real_at).select_related("locker", "compartment"):
+        escalate(alarm, at=at, real_at=real_at)
+
+
+@transaction.atomic
+def escalate(alarm: Alarm, *, at: datetime, real_at: datetime) -> None:
+    """Call the dispatcher to an alarm; behind a door left open somebody has to look."""
+    cabinets.lock(alarm.locker_id)
+    # It may have ended while we waited for the lock.
+    if not alarms.escalate(alarm, AlarmLevel.DISPATCHER, at=at, real_at=real_at):
+        return
+    if alarm.kind == AlarmKind.LEFT_OPEN and alarm.compartment is not None:
+        alarm.compartment.refresh_from_db(fields=["state"])
+        if alarm.compartment.state not in TROUBLE:
+            cabinets.demand_check(alarm.compartment, reason="door_left_open", at=at)
 
 
 @transaction.atomic

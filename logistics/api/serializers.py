@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from lockers.models import Compartment, OpenCommand
+from lockers.models import Alarm, Compartment, LockerCode, OpenCommand
 from lockers.sizes import Size, Temperature
 from logistics.models import (
     Bundle,
@@ -444,6 +444,16 @@ class CodeSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
 
 
+class HelperCodeSerializer(serializers.ModelSerializer[LockerCode]):
+    """A helper's code, without its digits; ``id`` is the one that the asker gave it."""
+
+    id = serializers.UUIDField(source="holder")
+
+    class Meta:
+        model = LockerCode
+        fields = ("id", "state", "issued_at", "valid_until")
+
+
 class CompartmentSerializer(serializers.ModelSerializer[Compartment]):
     """A compartment: our intent and the device's facts."""
 
@@ -461,6 +471,49 @@ class LockerSerializer(serializers.Serializer[Any]):
     village = serializers.CharField(source="supply_point.village")
     is_online = serializers.BooleanField()
     compartments = CompartmentSerializer(many=True)
+
+
+class AlarmFilterSerializer(serializers.Serializer[Any]):
+    """Which alarms are wanted."""
+
+    state = serializers.ChoiceField(
+        choices=["open", "all"], default="open", help_text="Only those whose cause has not ended, or all."
+    )
+
+
+class AlarmSerializer(serializers.ModelSerializer[Alarm]):
+    """Something about a locker that somebody has to act upon; it ends by itself with its cause."""
+
+    locker = serializers.CharField(source="locker.slug")
+    locker_name = serializers.CharField(source="locker.name")
+    compartment_number = serializers.SerializerMethodField()
+    zone = serializers.CharField(help_text="Where the temperature is wrong.")
+    facts = serializers.DictField(help_text="Numbers and identifiers that belong to the kind.")
+    remedy = serializers.CharField(source="rule.remedy", help_text="Stable; programs decide by it.")
+    remedy_text = serializers.CharField(source="rule.advice", help_text="What the person should do.")
+
+    class Meta:
+        model = Alarm
+        fields = (
+            "id",
+            "kind",
+            "level",
+            "locker",
+            "locker_name",
+            "compartment_number",
+            "zone",
+            "facts",
+            "raised_at",
+            "escalated_at",
+            "ended_at",
+            "remedy",
+            "remedy_text",
+        )
+
+    @extend_schema_field(serializers.IntegerField(allow_null=True))
+    def get_compartment_number(self, alarm: Alarm) -> int | None:
+        """Return the door that it is about, or nothing if it is about the cabinet."""
+        return alarm.compartment.number if alarm.compartment else None
 
 
 class ProvisioningTokenSerializer(serializers.Serializer[Any]):

@@ -24,6 +24,7 @@ urlpatterns = [
     path("plans/<uuid:plan_id>/cancel/", dispatch.CancelPlanView.as_view(), name="cancel-plan"),
     path("plans/<uuid:plan_id>/release/", dispatch.ReleasePlanView.as_view(), name="release-plan"),
     path("lockers/", dispatch.LockersView.as_view(), name="lockers"),
+    path("alarms/", dispatch.AlarmsView.as_view(), name="alarms"),
     path("lockers/<uuid:locker_id>/tokens/", dispatch.LockerTokensView.as_view(), name="locker-tokens"),
     path("runs/", courier.RunsView.as_view(), name="runs"),
     path("runs/<uuid:run_id>/", courier.RunView.as_view(), name="run"),
@@ -32,6 +33,8 @@ urlpatterns = [
     path("runs/<uuid:run_id>/stops/<uuid:stop_id>/open/", courier.OpenDoorView.as_view(), name="open-door"),
     path("bundles/", resident.BundlesView.as_view(), name="bundles"),
     path("bundles/<uuid:bundle_id>/code/", resident.BundleCodeView.as_view(), name="bundle-code"),
+    path("bundles/<uuid:bundle_id>/helpers/", resident.HelpersView.as_view(), name="helpers"),
+    path("bundles/<uuid:bundle_id>/helpers/<uuid:helper_id>/", resident.HelperView.as_view(), name="helper"),
     path("bundles/<uuid:bundle_id>/open/", resident.OpenBundleView.as_view(), name="open-bundle"),
     path("bundles/<uuid:bundle_id>/hand-over/", resident.HandOverView.as_view(), name="hand-over"),
 ]

@@ -1,6 +1,7 @@
 """Intents: nothing that was asked for is lost, and nothing happens twice."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -97,6 +98,20 @@ def test_after_enough_failures_an_intent_is_dead_and_waits_for_a_person(recorder
     assert len(recorder.calls) == intents.MAX_ATTEMPTS
 
 
+def test_a_kind_may_be_more_patient(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    intent = an_intent()
+    recorder.error = ValueError("the broker is away")
+    patient = replace(intents._kinds[intent.kind], max_attempts=intents.MAX_ATTEMPTS + 2)
+    monkeypatch.setitem(intents._kinds, intent.kind, patient)
+
+    for _ in range(intents.MAX_ATTEMPTS + 1):
+        Intent.objects.update(not_before=real_now())
+        intents.perform(intent.pk)
+
+    intent.refresh_from_db()
+    assert intent.state == IntentState.WAITING
+
+
 def test_a_worker_that_died_is_replaced_when_its_lease_ends(recorder: Recorder) -> None:
     intent = an_intent()
     Intent.objects.update(
@@ -110,7 +125,8 @@ def test_a_worker_that_died_is_replaced_when_its_lease_ends(recorder: Recorder) 
 
 def test_a_worker_whose_lease_was_taken_over_stores_nothing(recorder: Recorder) -> None:
     intent = an_intent()
-    claim = intents._claim(intent.pk, timedelta(seconds=0))
+    kind = replace(intents._kinds[intent.kind], lease=timedelta(seconds=0))
+    claim = intents._claim(intent.pk, kind)
     assert claim is not None
     intents.perform(intent.pk)
 

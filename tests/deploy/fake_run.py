@@ -9,12 +9,14 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
+from deploy.local.broker import start_broker
 from deploy.local.guard import Interruption, guarded
 from deploy.local.processes import descendants
 from deploy.local.report import reported, say
-from deploy.local.servers import start_postgres, start_redis
+from deploy.local.servers import MissingServerError, start_postgres, start_redis
 from deploy.local.supervisor import Part, Supervisor
 
 _PART = "sh stubborn.sh & exec sleep 300"
@@ -43,6 +45,8 @@ def servers(supervisor: Supervisor, folder: Path) -> None:
     """Start the real servers."""
     start_redis(supervisor, folder)
     start_postgres(supervisor, folder)
+    with suppress(MissingServerError):
+        start_broker(supervisor, folder)
 
 
 KINDS: Mapping[str, Callable[[Supervisor, Path], None]] = {

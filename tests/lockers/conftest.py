@@ -1,10 +1,13 @@
 """Builders for lockers; they go through the services, so that no test starts from what cannot be."""
 
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
+from threading import Barrier, Thread
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,14 +15,19 @@ import pytest
 from asgiref.sync import sync_to_async
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.db import connections
+from pytest_django import Settings
 
-from lockers import wake, wire
+from deploy.local.broker import broker_server
+from deploy.local.servers import MissingServerError
+from lockers import exchange, wake, wire
 from lockers.api import threads
 from lockers.link import Report
 from lockers.models import Compartment, Device, Locker, LockerCode, OpenCommand, Reservation
+from lockers.mqtt.gateway import Gateway
 from lockers.services import cabinets, claims, codes, commands, devices, inbox, reservations
 from lockers.sizes import Height, Size, Temperature
-from lockers.states import CompartmentState, DoorState, ReservationState
+from lockers.states import CompartmentState, DoorState, ReservationState, Transport
+from tests.lockers import contract
 
 NAMESPACE = "hameln-pyrmont"
 _numbers = count(1)
@@ -29,6 +37,37 @@ _numbers = count(1)
 def no_hints(monkeypatch: pytest.MonkeyPatch) -> None:
     """Send no hints to Redis: nothing may depend on them."""
     monkeypatch.setattr(wake, "device", lambda device_id: None)
+
+
+@pytest.fixture(autouse=True)
+def what_is_said_keeps_to_the_contract(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Hold against the published contract what our code seals, and what the server accepts."""
+    faults: list[str] = []
+
+    def is_sealed(seal: Callable[..., wire.Envelope]) -> Callable[..., wire.Envelope]:
+        def sealed(*args: Any, **kwargs: Any) -> wire.Envelope:
+            envelope = seal(*args, **kwargs)
+            # What tests seal by themselves may be as wrong as they like.
+            if sys._getframe(1).f_globals["__name__"].startswith("lockers."):
+                faults.extend(contract.faults_of_ours(envelope))
+            return envelope
+
+        return sealed
+
+    def is_accepted(act: Callable[..., Any]) -> Callable[..., Any]:
+        def accepted(said: Any, /, **kwargs: Any) -> Any:
+            answer = act(said, **kwargs)
+            for envelope in said if isinstance(said, list) else [said]:
+                faults.extend(contract.faults(contract.name_of(envelope), envelope))
+            return answer
+
+        return accepted
+
+    monkeypatch.setattr(wire, "seal", is_sealed(wire.seal))
+    for name in ("provision", "hello", "heartbeat", "begin_poll", "take_reports", "enter_code"):
+        monkeypatch.setattr(exchange, name, is_accepted(getattr(exchange, name)))
+    yield
+    assert faults[:5] == []
 
 
 @pytest.fixture
@@ -48,6 +87,49 @@ def in_one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(threads, "_pool", pool)
         yield
         pool.submit(connections.close_all).result()
+
+
+@pytest.fixture(scope="session")
+def broker_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
+    """Return where a real broker is that runs as long as the tests."""
+    try:
+        with broker_server(tmp_path_factory.mktemp("broker")) as environment:
+            yield environment
+    except MissingServerError as missing:
+        pytest.skip(f"needs Mosquitto: {missing}")
+
+
+@pytest.fixture
+def broker_of_tests(broker_environment: Mapping[str, str], settings: Settings) -> Mapping[str, str]:
+    """Let the code find the broker."""
+    settings.MQTT_URL = broker_environment["MQTT_URL"]
+    settings.MQTT_CA_FILE = broker_environment["MQTT_CA_FILE"]
+    return broker_environment
+
+
+@contextmanager
+def serving(number: int = 1) -> Iterator[None]:
+    """Let link processes run, as threads."""
+    gateways = [Gateway(f"link-{uuid4().hex}") for _ in range(number)]
+    ready = Barrier(number + 1)
+
+    def run(one: Gateway) -> None:
+        try:
+            one.run(ready=lambda: (ready.wait(10), None)[1])
+        finally:
+            connections.close_all()
+
+    processes = [Thread(target=run, args=(one,)) for one in gateways]
+    for process in processes:
+        process.start()
+    try:
+        ready.wait(10)
+        yield
+    finally:
+        for one in gateways:
+            one.stop()
+        for process in processes:
+            process.join()
 
 
 def a_locker(
@@ -184,7 +266,9 @@ def a_device(locker: Locker, at: datetime, *, key: Ed25519PrivateKey | None = No
     token = devices.issue_token(locker, real_at=at)
     public_key = wire.public_text((key or Ed25519PrivateKey.generate()).public_key())
     device = devices.provision(token=token, public_key=public_key, at=at, real_at=at)
-    devices.greet(device, link_epoch="epoch-of-the-first-hello", num_hellos=1, real_at=at)
+    devices.greet(
+        device, link_epoch="epoch-of-the-first-hello", num_hellos=1, transport=Transport.HTTPS, real_at=at
+    )
     return device
 
 

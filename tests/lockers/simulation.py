@@ -39,8 +39,12 @@ class World:
     now_s: float = 0.0
     pulses: list[tuple[str, float]] = field(default_factory=list)
 
-    def maybe_cut(self, chance: float = 0.02) -> None:
-        if self.dice.random() < chance:
+    chance_of_cut: float = 0.02
+    chance_of_slow_disk: float = 0.05
+    is_calm: bool = False
+
+    def maybe_cut(self, chance: float | None = None) -> None:
+        if not self.is_calm and self.dice.random() < (self.chance_of_cut if chance is None else chance):
             raise PowerCut
 
 
@@ -56,7 +60,7 @@ class Disk:
 
     def append(self, records: Sequence[Record]) -> None:
         self._world.maybe_cut()
-        slow = self._world.dice.random() < 0.05
+        slow = self._world.dice.random() < self._world.chance_of_slow_disk
         self._world.now_s += self._world.dice.uniform(1, 25) if slow else 0.001
         self.records += records
         self._world.maybe_cut()

@@ -247,9 +247,9 @@ def test_a_checked_compartment_comes_back_only_as_what_it_is(noon: datetime) -> 
     cabinets.demand_check(compartment, reason="test", at=noon)
 
     with pytest.raises(InvalidTransition, match="A unclaimed compartment cannot become occupied"):
-        cabinets.settle_check(compartment, is_empty=False)
-    cabinets.settle_check(compartment, is_empty=True)
+        cabinets.settle_check(compartment, is_empty=False, at=noon, real_at=noon)
+    cabinets.settle_check(compartment, is_empty=True, at=noon, real_at=noon)
 
     assert intent_of(locker, 1) == CompartmentState.FREE
     with pytest.raises(InvalidTransition):
-        cabinets.settle_check(compartment, is_empty=True)
+        cabinets.settle_check(compartment, is_empty=True, at=noon, real_at=noon)

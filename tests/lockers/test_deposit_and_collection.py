@@ -28,6 +28,7 @@ from lockers.states import (
     CompartmentState,
     DoorState,
     ReservationState,
+    Transport,
 )
 from tests.lockers.conftest import (
     Cabinet,
@@ -380,7 +381,9 @@ def test_a_command_of_an_earlier_connection_is_never_offered(noon: datetime) -> 
     locker = a_locker((Size.S,))
     device = a_cabinet(locker, noon).device
     command = commands.open_for_deposit(a_reservation(locker, noon), at=noon, real_at=noon)
-    devices.greet(device, link_epoch="epoch-of-the-second-hello", num_hellos=2, real_at=noon)
+    devices.greet(
+        device, link_epoch="epoch-of-the-second-hello", num_hellos=2, transport=Transport.HTTPS, real_at=noon
+    )
 
     assert commands.hand_out(device, real_at=noon, except_for=frozenset()) == []
     command.refresh_from_db()

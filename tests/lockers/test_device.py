@@ -1,23 +1,27 @@
 """The device's parts: what it remembers, what it believes of the time, whom it obeys."""
 
+import base64
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lockers import wire
 from lockers.device import identity, journal
 from lockers.device.cabinet import Cabinet, Impossible
-from lockers.device.controller import Controller, Identity
+from lockers.device.controller import Broker, Controller, Identity
 from lockers.device.hardware import HardwareFailed, Reading
 from lockers.device.journal import FileLog, Journal, JournalDamaged
 from lockers.device.timekeeping import ServerTime
 
 SERVER_KEY = Ed25519PrivateKey.generate()
 KID = wire.key_id(SERVER_KEY.public_key())
+DEVICE_ID = "6b0f4b5e-6ad9-4f6c-9d4c-0d3f4fb0a0a1"
 NOW = datetime(2026, 11, 24, 11, tzinfo=UTC)
 
 
@@ -48,7 +52,7 @@ class Bench:
         self.journal = Journal(FileLog(directory / "journal.jsonl"))
         self.device = Controller(
             identity=Identity(
-                device_id="d",
+                device_id=DEVICE_ID,
                 locker="dorf",
                 key=Ed25519PrivateKey.generate(),
                 server_keys={KID: SERVER_KEY.public_key()},
@@ -66,7 +70,9 @@ class Bench:
         return NOW + timedelta(seconds=self.now_s - 1_000)
 
     def seal(self, **fields: object) -> wire.Envelope:
-        return wire.seal({"device_id": "d", **fields}, key=SERVER_KEY, kid=KID, timestamp=self.server_now())
+        return wire.seal(
+            {"device_id": DEVICE_ID, **fields}, key=SERVER_KEY, kid=KID, timestamp=self.server_now()
+        )
 
     def hear(self, request: wire.Envelope, **fields: object) -> None:
         message = self.seal(in_reply_to=request["message_id"], **fields)
@@ -160,6 +166,87 @@ def test_a_forged_command_and_one_for_another_device_are_ignored(bench: Bench) -
         bench.give(message)
 
     assert (bench.locks.pulses, bench.said()) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"expires_at": None},
+        {"expires_at": "tomorrow"},
+        {"expires_at": "2026-11-24T11:00:00"},
+        {"ttl_ms": None},
+        {"ttl_ms": "20000"},
+        {"ttl_ms": True},
+    ],
+)
+def test_a_command_whose_deadline_cannot_be_read_is_late(bench: Bench, changes: dict[str, object]) -> None:
+    bench.give(bench.command(**changes))
+
+    assert (bench.locks.pulses, bench.said()) == (0, ["EXPIRED"])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [None, [], {}, {"compartment_number": None}, {"compartment_number": True}, {"compartment_number": [1]}],
+)
+def test_a_command_that_names_no_door_opens_none(bench: Bench, data: object) -> None:
+    bench.give(bench.command(data=data))
+
+    assert (bench.locks.pulses, bench.said()) == (0, ["UNKNOWN_COMPARTMENT"])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"action": 7},
+        {"action": "dance"},
+        {"action": "open_compartment"},
+        {"action": "open_compartment", "transaction_id": 7},
+        {"action": "open_compartment", "transaction_id": "no-uuid"},
+        {"action": "hello_accepted"},
+        {"action": "hello_accepted", "data": {"accepted": []}},
+        {"action": "messages_accepted", "data": {"accepted": {"00000001-0": "all"}}},
+        {"action": "messages_accepted", "data": {"accepted": {"00000001-0": None}}},
+        {"action": "code_answered", "data": {"outcome": None}},
+        {"action": "code_answered", "data": {"outcome": "opening", "compartment_number": "1"}},
+    ],
+)
+def test_what_cannot_be_read_is_ignored_even_from_the_server(bench: Bench, fields: dict[str, object]) -> None:
+    bench.device.button_pressed(1)
+
+    for message in (bench.seal(**fields), bench.seal(**fields, in_reply_to=[]), "no message", None):
+        request = bench.device.poll()
+        answer = bench.device.hear([message], request=request, sent_s=bench.now_s, received_s=bench.now_s)
+        assert answer is None
+
+    assert (bench.locks.pulses, bench.said()) == (0, ["collection_done"])
+    bench.give(bench.command())
+    assert bench.locks.pulses == 1
+
+
+@pytest.mark.parametrize(
+    ("stamp", "said"),
+    [(None, "success"), ("noon", "success"), ("2199-12-31T23:59:59Z", "EXPIRED")],
+)
+def test_a_device_learns_from_answers_whatever_time_they_can_tell(
+    bench: Bench, stamp: object, said: str
+) -> None:
+    request = bench.device.poll()
+    fields = {
+        "message_id": str(uuid4()),
+        "device_id": DEVICE_ID,
+        "in_reply_to": request["message_id"],
+        "timestamp": stamp,
+        "kid": KID,
+    }
+    signature = SERVER_KEY.sign(wire.CONTEXT + rfc8785.dumps(fields))
+    answer = fields | {"sig": base64.b64encode(signature).decode()}
+
+    bench.device.hear([answer], request=request, sent_s=bench.now_s, received_s=bench.now_s)
+    bench.give(bench.command())
+
+    assert bench.said() == [said]
 
 
 def test_a_broken_lock_is_reported_as_such(bench: Bench) -> None:
@@ -301,6 +388,32 @@ def test_a_jammed_door_stays_shut(tmp_path: Path) -> None:
     springs.pop()()
 
     assert not cabinet.is_open(1)
+
+
+def test_an_identity_is_kept_with_its_broker_and_an_earlier_one_has_none(tmp_path: Path) -> None:
+    broker = Broker(host="localhost", port=8883, username="d", password="secret")
+    who = Identity(
+        device_id="d",
+        locker="dorf",
+        key=identity.make_key(tmp_path),
+        server_keys={KID: SERVER_KEY.public_key()},
+        broker=broker,
+    )
+
+    identity.keep(tmp_path, who, [1, 2])
+    kept = identity.known(tmp_path)
+
+    assert kept is not None
+    assert (kept[0].broker, kept[1]) == (broker, [1, 2])
+    assert (tmp_path / "identity.json").stat().st_mode & 0o077 == 0
+    assert "secret" not in repr(kept)
+
+    content = json.loads((tmp_path / "identity.json").read_text())
+    for earlier in ({**content, "mqtt": None}, {name: content[name] for name in content if name != "mqtt"}):
+        (tmp_path / "identity.json").write_text(json.dumps(earlier))
+        kept = identity.known(tmp_path)
+        assert kept is not None
+        assert kept[0].broker is None
 
 
 def test_a_key_stays_where_it_was_made_and_only_its_owner_reads_it(tmp_path: Path) -> None:

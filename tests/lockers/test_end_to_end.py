@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.conf import settings
 
 from common import intents
 from common.clock import real_now
@@ -20,25 +21,40 @@ from lockers.api import threads, waiting
 from lockers.api.asgi import LinkHandler
 from lockers.device.control import Control
 from lockers.device.hands import LONGEST_LINE, Hands, HandsError
+from lockers.device.link import LinkKind
 from lockers.device.simulator import Fleet
 from lockers.models import Device, DeviceEvent, Locker, OpenCommand, Reservation
 from lockers.selectors import physical_state
 from lockers.services import codes, commands, devices, reservations
 from lockers.sizes import Size
 from lockers.states import CommandState, CompartmentState, ReservationState
-from tests.lockers.conftest import a_code, a_device, a_locker, a_reservation
+from tests.lockers.conftest import a_code, a_device, a_locker, a_reservation, serving
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_one_thread")]
 
 
+@pytest.fixture(params=LinkKind)
+def kind(request: pytest.FixtureRequest) -> Iterator[LinkKind]:
+    """Return what carries the envelopes, with a link process beside it where one is needed."""
+    chosen: LinkKind = request.param
+    if chosen == LinkKind.HTTPS:
+        yield chosen
+        return
+    request.getfixturevalue("broker_of_tests")
+    with serving():
+        yield chosen
+
+
 @asynccontextmanager
-async def a_village(directory: Path, *, opening_time_s: float = 0.3) -> AsyncIterator[tuple[Locker, Hands]]:
+async def a_village(directory: Path, kind: LinkKind) -> AsyncIterator[tuple[Locker, Hands]]:
     """Run one simulated locker of two compartments, with workers that apply what it reports."""
     locker, token = await threads.run(_set_up)
     fleet = Fleet(
         base_url="http://link",
         directory=directory,
-        opening_time_s=opening_time_s,
+        opening_time_s=0.3,
+        link=kind,
+        ca_file=Path(settings.MQTT_CA_FILE) if kind == LinkKind.MQTT else None,
         transport=httpx.ASGITransport(app=LinkHandler()),  # type: ignore[arg-type]
     )
     path = directory / "control"
@@ -98,8 +114,10 @@ def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "LOOK_EVERY_S", 0.05)
 
 
-async def test_goods_go_in_and_come_out_and_the_books_equal_the_cabinet(tmp_path: Path) -> None:
-    async with a_village(tmp_path) as (locker, hands):
+async def test_goods_go_in_and_come_out_and_the_books_equal_the_cabinet(
+    tmp_path: Path, kind: LinkKind
+) -> None:
+    async with a_village(tmp_path, kind) as (locker, hands):
         reservation, digits = await threads.run(_claim, locker)
         assert (await hands.keypad(locker.slug, digits)).outcome == "code-not-active"
 
@@ -127,8 +145,8 @@ async def test_goods_go_in_and_come_out_and_the_books_equal_the_cabinet(tmp_path
         assert not await threads.run(DeviceEvent.objects.exclude(problem="").exists)
 
 
-async def test_a_jammed_door_is_noticed_and_another_one_opened(tmp_path: Path) -> None:
-    async with a_village(tmp_path) as (locker, hands):
+async def test_a_jammed_door_is_noticed_and_another_one_opened(tmp_path: Path, kind: LinkKind) -> None:
+    async with a_village(tmp_path, kind) as (locker, hands):
         reservation, _ = await threads.run(_claim, locker)
         await hands.jam(locker.slug, 1)
 
@@ -141,8 +159,8 @@ async def test_a_jammed_door_is_noticed_and_another_one_opened(tmp_path: Path) -
         assert await hands.wait_open(locker.slug, 2, timeout_s=5)
 
 
-async def test_the_simulator_refuses_what_is_impossible(tmp_path: Path) -> None:
-    async with a_village(tmp_path) as (locker, hands):
+async def test_the_simulator_refuses_what_is_impossible(tmp_path: Path, kind: LinkKind) -> None:
+    async with a_village(tmp_path, kind) as (locker, hands):
         with pytest.raises(HandsError, match="door 1 is closed"):
             await hands.put(locker.slug, 1, ["bread"])
         with pytest.raises(HandsError, match="no compartment 9"):
@@ -205,8 +223,10 @@ async def _poll(
     return messages
 
 
-async def test_a_command_that_is_late_when_it_is_fetched_opens_nothing(tmp_path: Path) -> None:
-    async with a_village(tmp_path) as (locker, hands):
+async def test_a_command_that_is_late_when_it_is_fetched_opens_nothing(
+    tmp_path: Path, kind: LinkKind
+) -> None:
+    async with a_village(tmp_path, kind) as (locker, hands):
         reservation, _ = await threads.run(_claim, locker)
 
         def open_in_the_past() -> None:

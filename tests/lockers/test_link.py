@@ -19,6 +19,7 @@ from lockers.models import Device, DeviceEvent, Locker
 from lockers.services import commands, devices
 from lockers.sizes import Size
 from lockers.states import OFFLINE_AFTER, CommandState, LinkState
+from tests.lockers import contract
 from tests.lockers.conftest import a_cabinet, a_code, a_locker, a_reservation, deposited, digits_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_test_thread")]
@@ -65,6 +66,8 @@ def post(path: str, body: Any) -> tuple[int, Any]:
     """Post to the link, and return status and content."""
     text = body if isinstance(body, (str, bytes)) else json.dumps(body)
     response = Client().post(f"/api/v1/link/{path}/", text, content_type="application/json")
+    name = "problem" if response.status_code >= 400 else f"{path}_answer"
+    assert contract.faults(name, response.json()) == []
     return response.status_code, response.json()
 
 
@@ -226,6 +229,12 @@ def test_a_changed_report_is_refused_with_all_of_its_batch(
         {"link_epoch": "short"},
         {"event": "heartbeat", "data": {"uptime_seconds": -1}},
         {"event": "booted", "data": {"previous_boot_id": "\u0000", "previous_seq": 1}},
+        {"event": "booted", "data": {"previous_boot_id": None, "previous_seq": "\u0000"}},
+        {"event": "booted", "data": {}},
+        {"event": "compartment_open_failed", "data": {"compartment_number": 1, "error_code": []}},
+        {"event": "compartments", "data": {"compartments": [{"compartment_number": 1, "door_state": {}}]}},
+        {"action": "open_compartment", "transaction_id": str(uuid4()), "data": {"result": ["success"]}},
+        {"message_id": "６b0f4b5e-6ad9-4f6c-9d4c-0d3f4fb0a0a1"},
     ],
 )
 def test_a_signed_report_that_breaks_the_contract_is_refused(peer: Peer, content: dict[str, Any]) -> None:

@@ -257,6 +257,27 @@ def test_only_the_resident_reads_the_code(clock: Clock) -> None:
     assert (answer.status_code, answer.json()["code"]) == (403, "permission-denied")
 
 
+def test_a_resident_names_a_helper_and_takes_the_code_back(clock: Clock) -> None:
+    day = ReleasedDay(clock)
+    resident, helper = neighbour(day.village.resident), uuid4()
+    [bundle] = resident.get(f"{API}/bundles/").data["results"]
+    helpers = f"{API}/bundles/{bundle['id']}/helpers/"
+
+    first = resident.put(f"{helpers}{helper}/")
+    again = resident.put(f"{helpers}{helper}/")
+    listed = resident.get(helpers).data
+    gone = [resident.delete(f"{helpers}{helper}/").status_code for _ in range(2)]
+    after = resident.put(f"{helpers}{helper}/")
+
+    assert (first.status_code, again.status_code, first.headers["Cache-Control"]) == (201, 200, "no-store")
+    assert first.data == again.data != resident.get(f"{API}/bundles/{bundle['id']}/code/").data
+    assert [(entry["id"], entry["state"]) for entry in listed] == [(str(helper), "issued")]
+    assert gone == [204, 204]
+    assert (after.status_code, after.json()["code"]) == (409, "code-not-revealable")
+    assert resident.delete(f"{helpers}{uuid4()}/").status_code == 404
+    assert dispatcher(day.village.region).put(f"{helpers}{uuid4()}/").status_code == 403
+
+
 def test_two_couriers_cannot_drive_one_run(clock: Clock) -> None:
     day = ReleasedDay(clock)
     colleague = driver(Courier.objects.create(region=day.village.region, name="Kollegin"))

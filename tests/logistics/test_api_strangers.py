@@ -7,6 +7,7 @@ import pytest
 from django.urls import reverse
 from rest_framework.test import APIClient
 
+from lockers.models import LockerCode
 from logistics.api.urls import app_name, urlpatterns
 from logistics.models import Bundle, Order, Parcel, Plan, Role, Run
 from tests.logistics.builders import Village, a_client, a_key, a_user, unknown
@@ -24,6 +25,7 @@ ABOUT: Mapping[str, tuple[str, ...]] = {
     "orders": (),
     "pools": (),
     "lockers": (),
+    "alarms": (),
     "runs": (),
     "bundles": (),
     "order": ("order",),
@@ -41,11 +43,13 @@ ABOUT: Mapping[str, tuple[str, ...]] = {
     "run-reports": ("run",),
     "open-door": ("run", "stop"),
     "bundle-code": ("bundle",),
+    "helpers": ("bundle",),
+    "helper": ("bundle", "helper"),
     "open-bundle": ("bundle",),
     "hand-over": ("bundle",),
 }
 METHODS = ("get", "post", "patch", "put", "delete")
-COUNTED = (Order, Parcel, Plan, Run, Bundle)
+COUNTED = (Order, Parcel, Plan, Run, Bundle, LockerCode)
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +77,7 @@ def ids_of(village: Village) -> dict[str, Any]:
         "run": run.pk,
         "stop": run.stops.get(kind="supply_point").pk,
         "bundle": village.pool.bundles.get().pk,
+        "helper": unknown(),
     }
 
 
@@ -149,7 +154,7 @@ def test_neighbours_in_the_same_region_see_only_their_own(village: Village) -> N
     }
 
     for role, client in clients.items():
-        for name in ("order", "bundle-code", "run", "plan"):
+        for name in ("order", "bundle-code", "helpers", "run", "plan"):
             answer = client.get(address(name, ids))
             assert answer.status_code == 404, f"{role} {name}"
 

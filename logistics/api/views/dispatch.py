@@ -13,11 +13,13 @@ from rest_framework.views import APIView
 
 from common.api.pagination import NewestFirst
 from common.clock import now, real_now
-from lockers.models import Locker
+from lockers.models import Alarm, Locker
 from lockers.services import devices
 from logistics import selectors
 from logistics.api.access import get_or_not_found, principal_of, require_dispatcher
 from logistics.api.serializers import (
+    AlarmFilterSerializer,
+    AlarmSerializer,
     DaySerializer,
     LockerSerializer,
     PlanInputSerializer,
@@ -179,6 +181,27 @@ class LockersView(generics.ListAPIView[Locker]):
         visible = selectors.lockers_visible_to(principal_of(self.request))
         named = self.request.query_params.getlist("slug")
         return visible.filter(slug__in=named) if named else visible
+
+
+class LatestRaised(NewestFirst):
+    """The latest alarms first."""
+
+    ordering = ("-raised_at", "-pk")
+
+
+@extend_schema(tags=["dispatch"], parameters=[AlarmFilterSerializer])
+class AlarmsView(generics.ListAPIView[Alarm]):
+    """List the alarms of the lockers of the regions that one dispatches, each with its remedy."""
+
+    serializer_class = AlarmSerializer
+    pagination_class = LatestRaised
+
+    def get_queryset(self) -> QuerySet[Alarm]:
+        """Return the alarms that the asker may see, by default the open ones."""
+        wanted = AlarmFilterSerializer(data=self.request.query_params)
+        wanted.is_valid(raise_exception=True)
+        visible = selectors.alarms_visible_to(principal_of(self.request))
+        return visible if wanted.validated_data["state"] == "all" else visible.filter(ended_at=None)
 
 
 @extend_schema(tags=["dispatch"])

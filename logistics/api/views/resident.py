@@ -5,15 +5,21 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, status
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.clock import now, real_now
+from lockers.models import LockerCode
 from lockers.services import codes
 from logistics.api.access import get_or_not_found, principal_of
-from logistics.api.serializers import BundleSerializer, CodeSerializer, OpenCommandSerializer
+from logistics.api.serializers import (
+    BundleSerializer,
+    CodeSerializer,
+    HelperCodeSerializer,
+    OpenCommandSerializer,
+)
 from logistics.exceptions import NothingToOpen
 from logistics.models import Bundle
 from logistics.services import bundles
@@ -49,6 +55,18 @@ def own_bundle(request: Request, bundle_id: UUID) -> Bundle:
     return bundle
 
 
+def _code_of(bundle: Bundle) -> LockerCode:
+    if bundle.reservation is None or bundle.reservation.code is None:
+        raise NothingToOpen
+    return bundle.reservation.code
+
+
+def _shown(code: LockerCode, *, reason: str, status: int = status.HTTP_200_OK) -> Response:
+    """Show a code's digits to somebody; it is logged, and no cache keeps them."""
+    content = CodeSerializer({"code": codes.reveal(code, reason=reason, at=now())}).data
+    return Response(content, status=status, headers={"Cache-Control": "no-store"})
+
+
 @extend_schema(tags=["residents"])
 class BundlesView(generics.ListAPIView[Bundle]):
     """List what waits, or will, for a resident or at a counter."""
@@ -67,11 +85,42 @@ class BundleCodeView(APIView):
     @extend_schema(responses=CodeSerializer)
     def get(self, request: Request, bundle_id: UUID) -> Response:
         """Show the code that opens the resident's compartments; each showing is logged."""
-        bundle = own_bundle(request, bundle_id)
-        if bundle.reservation is None or bundle.reservation.code is None:
-            raise NothingToOpen
-        digits = codes.reveal(bundle.reservation.code, reason="resident", at=now())
-        return Response(CodeSerializer({"code": digits}).data, headers={"Cache-Control": "no-store"})
+        return _shown(_code_of(own_bundle(request, bundle_id)), reason="resident")
+
+
+@extend_schema(tags=["residents"])
+class HelpersView(APIView):
+    """The codes of those who may collect for a resident."""
+
+    @extend_schema(responses=HelperCodeSerializer(many=True))
+    def get(self, request: Request, bundle_id: UUID) -> Response:
+        """List the codes that helpers were given, without their digits."""
+        given = _code_of(own_bundle(request, bundle_id)).helpers.order_by("issued_at")
+        return Response(HelperCodeSerializer(given, many=True).data)
+
+
+@extend_schema(tags=["residents"])
+class HelperView(APIView):
+    """One helper's code, under an identifier that the asker makes, so that asking again is harmless."""
+
+    @extend_schema(request=None, responses={200: CodeSerializer, 201: CodeSerializer})
+    def put(self, request: Request, bundle_id: UUID, helper_id: UUID) -> Response:
+        """Give a helper a code that opens the resident's compartments for one visit, and show it."""
+        code = _code_of(own_bundle(request, bundle_id))
+        known = code.helpers.filter(holder=helper_id).first()
+        issued = known or codes.issue_for_helper(code, helper=helper_id, at=now())
+        how = status.HTTP_200_OK if known else status.HTTP_201_CREATED
+        return _shown(issued, reason="helper", status=how)
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, bundle_id: UUID, helper_id: UUID) -> Response:
+        """Take a helper's code back; to take it back twice is harmless."""
+        given = _code_of(own_bundle(request, bundle_id)).helpers.filter(holder=helper_id).first()
+        if given is None:
+            raise NotFound
+        if given.is_live:
+            codes.revoke(given, at=now())
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 @extend_schema(tags=["residents"])

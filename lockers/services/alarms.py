@@ -1,0 +1,98 @@
+"""
+Alarms: raised once, made more urgent, ended when their cause ends; each of it announced once.
+
+``at`` is business time, for the people who follow the day; ``real_at`` is when the fact became known. The
+locker is locked by the caller; should it not be, a constraint lets one caller raise an alarm, and one UPDATE
+lets one caller end it.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.dispatch import Signal
+
+from common import events
+from lockers import signals
+from lockers.alarms import RULES, AlarmKind, AlarmLevel
+from lockers.models import Alarm, Compartment, Device
+
+
+@transaction.atomic
+def raise_alarm(
+    kind: AlarmKind,
+    *,
+    device: Device,
+    at: datetime,
+    real_at: datetime,
+    compartment: Compartment | None = None,
+    zone: str = "",
+    level: AlarmLevel | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> Alarm:
+    """
+    Raise an alarm; one that is open already takes the facts anew, and the level if it is higher.
+
+    The level is the kind's own unless another one is named.
+    """
+    level, facts = level or RULES[kind].level, dict(facts or {})
+    wanted = {"locker": device.locker, "compartment": compartment, "kind": kind, "zone": zone}
+    new = Alarm(**wanted, device=device, level=level, facts=facts, raised_at=real_at)
+    Alarm.objects.bulk_create([new], ignore_conflicts=True)
+    alarm = Alarm.objects.open().get(**wanted)
+    alarm.locker, alarm.compartment = device.locker, compartment
+    if compartment is not None and not compartment.has_alarm:
+        compartment.write(has_alarm=True)
+    if alarm.pk == new.pk:
+        _announce(signals.alarm_raised, "alarm_raised", alarm, at=at)
+        return alarm
+    Alarm.objects.filter(pk=alarm.pk).update(device=device, facts=facts)
+    alarm.device, alarm.facts = device, facts
+    escalate(alarm, level, at=at, real_at=real_at)
+    return alarm
+
+
+@transaction.atomic
+def escalate(alarm: Alarm, to: AlarmLevel, *, at: datetime, real_at: datetime) -> bool:
+    """Call for someone else; tell whether the alarm was open and had not called for as much yet."""
+    lower = Alarm.objects.open().filter(pk=alarm.pk, level__in=to.below)
+    if not lower.update(level=to, escalated_at=real_at):
+        return False
+    alarm.level, alarm.escalated_at = to, real_at
+    _announce(signals.alarm_escalated, "alarm_escalated", alarm, at=at)
+    return True
+
+
+def end(those: QuerySet[Alarm], *, at: datetime, real_at: datetime) -> None:
+    """End those of the alarms that are open: their cause is over."""
+    for alarm in those.filter(ended_at=None).select_related("locker", "compartment"):
+        _end(alarm, at=at, real_at=real_at)
+
+
+@transaction.atomic
+def _end(alarm: Alarm, *, at: datetime, real_at: datetime) -> None:
+    if not Alarm.objects.open().filter(pk=alarm.pk).update(ended_at=real_at):
+        return
+    alarm.ended_at = real_at
+    if alarm.compartment is not None:
+        alarm.compartment.write(has_alarm=alarm.compartment.alarms.open().exists())
+    _announce(signals.alarm_ended, "alarm_ended", alarm, at=at)
+
+
+def _announce(signal: Signal, event: str, alarm: Alarm, *, at: datetime) -> None:
+    locker, compartment = alarm.locker, alarm.compartment
+    about: dict[str, Any] = {} if compartment is None else {"compartment": compartment.number}
+    if alarm.zone:
+        about["zone"] = alarm.zone
+    events.record(
+        event,
+        scope=locker.namespace,
+        at=at,
+        alarm=str(alarm.kind),
+        level=str(alarm.level),
+        locker=locker.slug,
+        **about,
+    )
+    signal.send(sender=Alarm, alarm=alarm, at=at)

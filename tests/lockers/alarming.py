@@ -1,0 +1,100 @@
+"""What devices report when something is wrong, and what stands or is announced then."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from lockers import signals
+from lockers.alarms import AlarmKind
+from lockers.link import Report
+from lockers.models import Alarm, Locker, OpenCommand
+from lockers.services import commands
+from tests.lockers.conftest import Cabinet, compartment_of
+
+#: Kind, number of the door or None, zone, level.
+Standing = set[tuple[str, int | None, str, str]]
+
+
+@dataclass(slots=True)
+class Ear:
+    """What was announced of alarms, in the order in which it was."""
+
+    heard: list[tuple[str, str]] = field(default_factory=list)
+
+    def said(self, what: str) -> int:
+        """Return how often alarms were raised, escalated or ended."""
+        return [said for said, _ in self.heard].count(what)
+
+
+@contextmanager
+def listening() -> Iterator[Ear]:
+    """Listen to what is announced."""
+    ear = Ear()
+
+    def listener(what: str) -> Callable[..., None]:
+        return lambda alarm, **_: ear.heard.append((what, str(alarm.kind)))
+
+    all_of_them = [
+        (signals.alarm_raised, listener("raised")),
+        (signals.alarm_escalated, listener("escalated")),
+        (signals.alarm_ended, listener("ended")),
+    ]
+    for signal, listen in all_of_them:
+        signal.connect(listen)
+    try:
+        yield ear
+    finally:
+        for signal, listen in all_of_them:
+            signal.disconnect(listen)
+
+
+def standing(locker: Locker) -> Standing:
+    """Return the open alarms of a locker."""
+    rows = Alarm.objects.open().filter(locker=locker)
+    return set(rows.values_list("kind", "compartment__number", "zone", "level"))
+
+
+def the_alarm(kind: AlarmKind) -> Alarm:
+    """Return the only alarm of a kind, open or not."""
+    return Alarm.objects.get(kind=kind)
+
+
+def opens_by_itself(cabinet: Cabinet, number: int = 1, *, since_pulse_ms: int | None = None) -> Report:
+    """Return the report of a door that nobody was let in by."""
+    return cabinet.report(
+        "compartment_uncommanded_open",
+        compartment_number=number,
+        milliseconds_since_last_relay_fire=since_pulse_ms,
+    )
+
+
+def left_open(cabinet: Cabinet, number: int = 1) -> Report:
+    """Return the report of a door that has stood open for three minutes."""
+    return cabinet.report("compartment_left_open", compartment_number=number)
+
+
+def closed(cabinet: Cabinet, number: int = 1) -> Report:
+    """Return the report of a closed door."""
+    return cabinet.report("compartment_closed", compartment_number=number)
+
+
+def snapshot(cabinet: Cabinet, *states: str) -> Report:
+    """Return the report of all doors, from number 1."""
+    rows = [{"compartment_number": number, "door_state": state} for number, state in enumerate(states, 1)]
+    return cabinet.report("compartments", compartments=rows)
+
+
+def warmth(cabinet: Cabinet, celsius_tenths: int, zone: str = "chilled") -> Report:
+    """Return the report of a thermometer."""
+    return cabinet.report("temperature", zone=zone, celsius_tenths=celsius_tenths)
+
+
+def power(cabinet: Cabinet, source: str, percent: int | None) -> Report:
+    """Return the report of what the cabinet lives on."""
+    return cabinet.report("power", source=source, percent=percent)
+
+
+def check_command(locker: Locker, at: datetime, number: int = 1) -> OpenCommand:
+    """Return the command of an operator who wants to look into a compartment."""
+    return commands.open_for_check(compartment_of(locker, number), real_at=at)

@@ -1,0 +1,147 @@
+"""The published contract of the locker link, read from its file: what a message must look like."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, FormatChecker
+
+FILE = Path(__file__).parents[2] / "docs" / "locker-link.asyncapi.yaml"
+FORMATS = FormatChecker(["uuid"])
+
+
+@FORMATS.checks("date-time")
+def _is_moment(value: object) -> bool:
+    try:
+        return not isinstance(value, str) or bool(datetime.fromisoformat(value))
+    except ValueError:
+        return False
+
+
+@cache
+def document() -> Mapping[str, Any]:
+    """Return the contract as it was written."""
+    content: Mapping[str, Any] = yaml.safe_load(FILE.read_text())
+    return content
+
+
+@cache
+def messages() -> Mapping[str, Mapping[str, Any]]:
+    """Return all messages by name, with whatever they refer to in its place."""
+    found: Mapping[str, Mapping[str, Any]] = _resolved(document()["components"]["messages"])
+    return found
+
+
+@cache
+def schema(name: str) -> Mapping[str, Any]:
+    """Return what the payload of a message must be."""
+    found: Mapping[str, Any] = _merged(messages()[name]["payload"])
+    return found
+
+
+def examples(name: str) -> list[dict[str, Any]]:
+    """Return the examples of a message."""
+    return [example["payload"] for example in messages()[name]["examples"]]
+
+
+def tagged(tag: str) -> set[str]:
+    """Return the names of the messages with a tag."""
+    return {name for name, message in messages().items() if {"name": tag} in message["tags"]}
+
+
+def name_of(envelope: Mapping[str, Any]) -> str:
+    """Return which message an envelope means to be."""
+    if "token" in envelope:
+        return "provision"
+    if "device_id" not in envelope and "action" in envelope:
+        return "response"
+    return str(envelope.get("event", envelope.get("action")))
+
+
+def faults(name: str, payload: object) -> list[str]:
+    """Return in which ways a payload is not what the contract says."""
+    if name not in messages():
+        return [f"no message is called {name}"]
+    return [
+        f"{name}{error.json_path[1:]}: {error.message}" for error in _validator(name).iter_errors(payload)
+    ]
+
+
+def faults_of_ours(envelope: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with an envelope that we sealed: we say nothing that is not written down."""
+    name = name_of(envelope)
+    if found := faults(name, envelope):
+        return found
+    known, known_of_data = _fields(name)
+    unknown = set(envelope) - known | set(envelope.get("data", ())) - known_of_data
+    return [f"{name}: {field} is not written down" for field in unknown]
+
+
+def target(reference: str) -> Any:
+    """Return what a reference points to."""
+    found: Any = document()
+    for step in reference.removeprefix("#/").split("/"):
+        found = found[step.replace("~1", "/").replace("~0", "~")]
+    return found
+
+
+@cache
+def _validator(name: str) -> Draft202012Validator:
+    return Draft202012Validator(schema(name), format_checker=FORMATS)
+
+
+@cache
+def _fields(name: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names that a message knows, of its own and in its data."""
+    own = schema(name)["properties"]
+    return frozenset(own), frozenset(_properties(own.get("data", {})))
+
+
+def _properties(part: Mapping[str, Any]) -> Iterator[str]:
+    yield from part.get("properties", ())
+    for choice in part.get("oneOf", ()):
+        yield from _properties(choice)
+
+
+def _resolved(node: Any) -> Any:
+    """Return a part of the document with every reference replaced by what it means."""
+    if isinstance(node, list):
+        return [_resolved(entry) for entry in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        return _resolved(target(node["$ref"]))
+    whole = {name: _resolved(value) for name, value in node.items()}
+    if isinstance(whole.get("pattern"), str):
+        # To Python's ``re`` a line feed may follow ``$``; to ECMA-262 nothing may.
+        whole["pattern"] = whole["pattern"].replace("$", r"\Z")
+    return whole
+
+
+def _merged(part: Any) -> Any:
+    """Return a schema that means the same without ``allOf``, where that can be: it is checked faster."""
+    if isinstance(part, list):
+        return [_merged(entry) for entry in part]
+    if not isinstance(part, dict):
+        return part
+    own = {name: _merged(value) for name, value in part.items() if name != "allOf"}
+    whole: dict[str, Any] = {}
+    for piece in (*_merged(part.get("allOf", [])), own):
+        for name, value in piece.items():
+            if name == "required":
+                whole[name] = [*whole.get(name, ()), *value]
+            elif name == "properties":
+                whole[name] = _merged_properties(whole.get(name, {}), value)
+            elif name in whole and name not in {"description", "type"}:
+                whole.setdefault("allOf", []).append({name: value})
+            else:
+                whole[name] = value
+    return whole
+
+
+def _merged_properties(some: Mapping[str, Any], others: Mapping[str, Any]) -> Mapping[str, Any]:
+    both = {name: _merged({"allOf": [some[name], others[name]]}) for name in set(some) & set(others)}
+    return {**some, **others, **both}
