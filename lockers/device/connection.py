@@ -47,6 +47,8 @@ class Connection(aiomqtt.Client):
             will=aiomqtt.Will(f"{self._topics}/{_FAREWELL}", _compact(_farewell("connection_lost")), qos=QOS),
             tls_context=trust,
             timeout=TIMEOUT_S,
+            # Messages are small and urgent: none waits until the last one was confirmed (Nagle).
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
         self.pending_calls_threshold = 2 * PIPELINED
         self._disconnected.add_done_callback(_hear_out)

@@ -143,7 +143,9 @@ class Line(Connection):
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 await self._network.reach()
-        except (TimeoutError, ConnectionError) as error:
+        except TimeoutError as error:
+            raise aiomqtt.MqttError("the broker cannot be reached") from error
+        except ConnectionError as error:
             raise aiomqtt.MqttError(str(error)) from error
         await super().__aenter__()
         self._network.join(self)

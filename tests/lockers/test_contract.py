@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from jsonschema import Draft202012Validator
 
 import lockers
@@ -228,7 +228,7 @@ def test_the_server_accepts_exactly_what_is_written(name: str) -> None:
     is_epoch_read = read in {link.hello_from, link.report_from}
     verdicts = Counter[bool]()
 
-    @settings(deadline=None)
+    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(messages_like(name, but_for={"sig", "kid"} if is_epoch_read else {"sig", "kid", "link_epoch"}))
     def accepts_the_same(message: dict[str, Any]) -> None:
         envelope = wire.read(json.dumps(message).encode())

@@ -27,7 +27,7 @@ from paho.mqtt.client import MQTTMessage
 
 from common.clock import real_now
 from lockers import exchange, link, wire
-from lockers.api import views
+from lockers.api import views, waiting
 from lockers.device.controller import Controller, Identity
 from lockers.device.hardware import Reading
 from lockers.device.journal import Journal, Record
@@ -148,11 +148,11 @@ class Broker:
             message = MQTTMessage(topic=topic.encode())
             message.payload = payload
             self._gateway._on_message(self.ear, None, message)  # type: ignore[arg-type]
-        for waiting in self._gateway._arrived:
+        for arrived in self._gateway._arrived:
             batch = []
-            while not waiting.empty():
-                batch.append(waiting.get())
-            self._gateway._take_batch([arrived for arrived in batch if arrived is not None])
+            while not arrived.empty():
+                batch.append(arrived.get())
+            self._gateway._take_batch([message for message in batch if message is not None])
         heard, self.ear.heard = self.ear.heard, []
         return heard
 
@@ -266,6 +266,8 @@ class Attack:
         elif name == "heartbeat":
             path = "poll"
         response = Client().post(f"/api/v1/link/{path}/", body, content_type="application/json")
+        # Here each request has an event loop of its own; in service there is one.
+        waiting._watchers.clear()
         if response.status_code < 400:
             self.accepted.append(f"{forgery.way} to {path}: {body!r}")
         else:
