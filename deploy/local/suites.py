@@ -17,6 +17,17 @@ from deploy.local.supervisor import Part, Supervisor
 
 #: The folders whose tests run on PostgreSQL too.
 ON_POSTGRES = ("tests/common", "tests/lockers", "tests/logistics", "tests/faults", "tests/e2e")
+#: Of these, what touches no database, or none that others write to at the same time.
+SQLITE_WILL_DO = (
+    "tests/lockers/test_contract.py",
+    "tests/lockers/test_device.py",
+    "tests/lockers/test_device_mqtt.py",
+    "tests/lockers/test_device_network.py",
+    "tests/lockers/test_device_simulation.py",
+    "tests/lockers/test_forgeries.py",
+    "tests/lockers/test_town.py",
+    "tests/lockers/test_wire.py",
+)
 #: Tests of each suite that run at the same time; ``-n 0`` among the arguments lets a debugger in.
 PROCESSES = str(os.cpu_count() or 1)
 PLUGINS = ("-p", "xdist", "-p", "deploy.local.no_skips")
@@ -62,6 +73,7 @@ def _suites(supervisor: Supervisor, directory: Path, servers: _Servers, options:
     postgres = common | {"DATABASE_URL": servers.postgres_url}
     chosen = any(word.startswith("tests") for word in options)
     paths = [] if chosen else [path for path in ON_POSTGRES if (PROJECT / path).exists()]
+    paths += [] if chosen else [f"--ignore={path}" for path in SQLITE_WILL_DO]
     return [
         _pytest(supervisor, "SQLite", ["-m", "not postgres", *options], sqlite),
         _pytest(supervisor, "PostgreSQL", [*options, *paths], postgres),
