@@ -80,8 +80,8 @@ RULES: Mapping[AlarmKind, Rule] = {
         patience=timedelta(minutes=15),
         remedy="check-power-and-network",
         advice=(
-            "Check that the locker has power and its router a connection. Residents can still collect with "
-            "their code at the keypad."
+            "Check that the locker has power and its router a connection. Until it is back no door opens: "
+            "tell those who want to collect there today."
         ),
     ),
     AlarmKind.LEFT_OPEN: Rule(

@@ -121,7 +121,6 @@ class Town:
         self._late: list[str] = []
         self._wrongly_free: set[str] = set()
         self._strange: set[str] = set()
-        self._holders: list[Reservation] = []
         self._num_deposits = 0
         self._num_dark_steps = 0
         self._is_calm = False
@@ -296,13 +295,10 @@ class Town:
         """Let a bundle claim a place."""
         expires_in = self.dice.choice([LONG, LONG, SHORT])
         code = a_code(self.now(), lives=timedelta(days=2))
-        try:
-            claim = a_reservation(
-                self._locker, self.now(), code=code, size=self.dice.choice(SIZES), expires_in=expires_in
-            )
-        except DomainError:
-            return
-        self._holders.append(claim)
+        size = self.dice.choice(SIZES)
+        self._quietly(
+            lambda: a_reservation(self._locker, self.now(), code=code, size=size, expires_in=expires_in)
+        )
 
     def _courier_comes(self) -> None:
         """Ask for a door; once it stands open put the goods in, close it and say so; or half of it."""
