@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import aiomqtt
 
-from lockers.device.controller import Broker
+from lockers.device.identity import Broker
 
 QOS = 1
 KEEPALIVE_S = 15

@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 
 from lockers import wire
-from lockers.device.controller import Answer, Controller
+from lockers.device.controller import Controller
 from lockers.device.link import Backoff, Link, Refused, Unreachable
+from lockers.device.messages import Answer
 
 logger = logging.getLogger(__name__)
 

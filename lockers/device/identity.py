@@ -1,53 +1,37 @@
-"""Who a device is: a key of its own, made where it stays, brought into service with a one-time token."""
+"""Who a device is: a key of its own, made where it stays, and what the server told it for good."""
 
 import base64
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
-from datetime import datetime
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from lockers import wire
-from lockers.device.controller import Broker, Identity
-from lockers.device.https_link import TIMEOUT_S, post
 
 
-async def enrol(
-    http: httpx.AsyncClient, *, token: str, key: Ed25519PrivateKey, at: datetime
-) -> tuple[Identity, list[int]]:
-    """
-    Bring a device into service, and return its identity and the numbers of its compartments.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broker:
+    """Where a device finds its MQTT broker, and how it logs in."""
 
-    The first answer is believed because of TLS; all later ones because of the key that came with it.
+    host: str
+    port: int
+    username: str
+    password: str = field(repr=False)
 
-    Raises
-    ------
-    Refused
-        If the token is not accepted.
-    Unreachable
-        If there is no answer that can be used.
-    """
-    public_key = wire.public_text(key.public_key())
-    request = wire.seal(
-        {"token": token, "public_key": public_key}, key=key, kid=wire.key_id(key.public_key()), timestamp=at
-    )
-    answer = (await post(http, "provision/", request, timeout_s=TIMEOUT_S))[0]
-    data = answer["data"]
-    server_keys = {kid: wire.public_key(text) for kid, text in data["server_keys"].items()}
-    wire.check(answer, server_keys[answer["kid"]])
-    identity = Identity(
-        device_id=answer["device_id"],
-        locker=data["locker"],
-        key=key,
-        server_keys=server_keys,
-        broker=_broker(data.get("mqtt")),
-    )
-    return identity, list(data["compartments"])
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who a device is, whom it obeys, and its broker if the server named one."""
+
+    device_id: str
+    locker: str
+    key: Ed25519PrivateKey
+    server_keys: Mapping[str, Ed25519PublicKey]
+    broker: Broker | None = None
 
 
 def make_key(directory: Path) -> Ed25519PrivateKey:
@@ -81,12 +65,12 @@ def known(directory: Path) -> tuple[Identity, list[int]] | None:
         locker=content["locker"],
         key=make_key(directory),
         server_keys={kid: wire.public_key(text) for kid, text in content["server_keys"].items()},
-        broker=_broker(content.get("mqtt")),
+        broker=broker_from(content.get("mqtt")),
     )
     return identity, content["compartments"]
 
 
-def _broker(content: Mapping[str, Any] | None) -> Broker | None:
+def broker_from(content: Mapping[str, Any] | None) -> Broker | None:
     """Read what the server said of its broker; some have none, and earlier ones did not speak of it."""
     if content is None:
         return None

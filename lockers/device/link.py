@@ -8,7 +8,8 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from enum import StrEnum
 from typing import Any
 
-from lockers.device.controller import Answer, Controller
+from lockers.device.controller import Controller
+from lockers.device.messages import Answer
 
 RETRY_AFTER_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 TICK_S = 0.25

@@ -11,8 +11,10 @@ from typing import Any, Protocol
 import aiomqtt
 
 from lockers.device.connection import Connection
-from lockers.device.controller import Answer, Broker, Controller
+from lockers.device.controller import Controller
+from lockers.device.identity import Broker
 from lockers.device.link import Backoff, Link, Unreachable
+from lockers.device.messages import Answer
 from lockers.device.mqtt_session import Rhythm, Session
 
 logger = logging.getLogger(__name__)

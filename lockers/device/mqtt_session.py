@@ -9,8 +9,9 @@ import aiomqtt
 
 from lockers import wire
 from lockers.device.connection import PIPELINED, Connection
-from lockers.device.controller import Answer, Controller
+from lockers.device.controller import Controller
 from lockers.device.link import RETRY_AFTER_S, Backoff, Refused, Unreachable
+from lockers.device.messages import Answer
 
 logger = logging.getLogger(__name__)
 

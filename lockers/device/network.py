@@ -16,7 +16,7 @@ import httpx
 import paho.mqtt.client as paho
 
 from lockers.device.connection import TIMEOUT_S, Connection
-from lockers.device.controller import Broker
+from lockers.device.identity import Broker
 
 Request = Coroutine[Any, Any, httpx.Response]
 

@@ -14,11 +14,14 @@ import httpx
 
 from lockers.device import identity
 from lockers.device.cabinet import Cabinet, Impossible
-from lockers.device.controller import Answer, Controller, Identity
+from lockers.device.controller import Controller
+from lockers.device.enrolment import enrol
 from lockers.device.hardware import Reading
 from lockers.device.https_link import HttpsLink
+from lockers.device.identity import Identity
 from lockers.device.journal import FileLog, Journal
 from lockers.device.link import Link, LinkKind, Unreachable
+from lockers.device.messages import Answer
 from lockers.device.mqtt_link import MqttLink
 from lockers.device.network import Line, Network, Transport
 
@@ -171,7 +174,7 @@ class Fleet:
         key = identity.make_key(directory)
         while True:
             try:
-                who, numbers = await identity.enrol(http, token=token, key=key, at=_wall_clock())
+                who, numbers = await enrol(http, token=token, key=key, at=_wall_clock())
             except Unreachable as error:
                 logger.info("%s: not yet in service: %s", directory.name, error)
                 await asyncio.sleep(ENROL_AGAIN_AFTER_S)

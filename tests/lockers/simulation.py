@@ -15,8 +15,9 @@ from uuid import uuid4
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lockers import wire
-from lockers.device.controller import Controller, Identity
+from lockers.device.controller import Controller
 from lockers.device.hardware import Reading
+from lockers.device.identity import Identity
 from lockers.device.journal import Journal, Record
 
 EPOCH = datetime(2026, 11, 24, 11, tzinfo=UTC)

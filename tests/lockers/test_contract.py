@@ -126,10 +126,14 @@ def said_in(folder: str) -> set[str]:
 def _names_said(call: ast.Call) -> Iterator[str]:
     """Yield what a call says: by name, or as the kind of an answer or report."""
     function = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    if function in {"answer", "_report"}:
+    if function in {"answer", "report"}:
         yield from (str(word.value) for word in call.args[:2] if isinstance(word, ast.Constant))
     for field in call.keywords:
-        if function == "_seal" and field.arg in {"event", "action"} and isinstance(field.value, ast.Constant):
+        if (
+            function in {"seal", "_numbered"}
+            and field.arg in {"event", "action"}
+            and isinstance(field.value, ast.Constant)
+        ):
             yield "response" if field.arg == "action" else str(field.value.value)
 
 

@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from lockers import wire
 from lockers.device import identity, journal
 from lockers.device.cabinet import Cabinet, Impossible
-from lockers.device.controller import Broker, Controller, Identity
+from lockers.device.controller import Controller
 from lockers.device.hardware import HardwareFailed, Reading
+from lockers.device.identity import Broker, Identity
 from lockers.device.journal import FileLog, Journal, JournalDamaged
 from lockers.device.timekeeping import ServerTime
 

@@ -30,9 +30,10 @@ from lockers import wire
 from lockers.device import identity
 from lockers.device.connection import PIPELINED
 from lockers.device.control import Control
-from lockers.device.controller import Broker, Controller, Identity
+from lockers.device.controller import Controller
 from lockers.device.hands import Hands, HandsError
 from lockers.device.hardware import Reading
+from lockers.device.identity import Broker, Identity
 from lockers.device.journal import FileLog, Journal
 from lockers.device.link import LinkKind, Refused, Unreachable
 from lockers.device.mqtt_link import MqttLink

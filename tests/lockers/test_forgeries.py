@@ -28,8 +28,9 @@ from paho.mqtt.client import MQTTMessage
 from common.clock import real_now
 from lockers import exchange, link, wire
 from lockers.api import views, waiting
-from lockers.device.controller import Controller, Identity
+from lockers.device.controller import Controller
 from lockers.device.hardware import Reading
+from lockers.device.identity import Identity
 from lockers.device.journal import Journal, Record
 from lockers.exceptions import LinkError
 from lockers.models import CodeThrottle, Compartment, Device, DeviceBoot, DeviceEvent, OpenCommand

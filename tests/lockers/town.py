@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from common.exceptions import DomainError
 from lockers import exchange, link, wire
-from lockers.device.controller import Controller, Identity
+from lockers.device.controller import Controller
 from lockers.device.hardware import Reading
+from lockers.device.identity import Identity
 from lockers.device.journal import Journal
 from lockers.models import Compartment, DeviceEvent, OpenCommand, Reservation
 from lockers.services import claims, codes, commands, devices, inbox, reservations, sweeps
