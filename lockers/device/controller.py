@@ -10,22 +10,25 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TypeGuard
+from uuid import uuid4
 
 from lockers import wire
 from lockers.device.doors import Doors
 from lockers.device.hardware import Hardware, HardwareFailed, Reading
 from lockers.device.identity import Identity
 from lockers.device.journal import Journal
+from lockers.device.keypad import Keypad, Opening, Outcome, is_scanned, is_typed
 from lockers.device.messages import (
     Answer,
     accepted_in,
     answer_in,
     command_id_in,
     compartment_number_in,
+    errand_in,
     is_whole,
 )
 from lockers.device.reporter import Reporter
-from lockers.device.timekeeping import ServerTime
+from lockers.device.timekeeping import Calendar, ServerTime
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +36,10 @@ logger = logging.getLogger(__name__)
 LONGEST_LIFE_MS = 20_000
 #: A command is named as known in polls for so long.
 KNOWN_FOR_S = 60.0
+#: How often the server's time is written down, for a start without network.
+MARK_TIME_EVERY_S = 600.0
+#: So many questions are remembered after they were settled.
+QUESTIONS_KEPT = 64
 
 
 class Controller:
@@ -58,7 +65,22 @@ class Controller:
         self._doors = Doors(
             hardware=hardware, reporter=self._reporter, monotonic=monotonic, opening_time_s=opening_time_s
         )
+        self._calendar = Calendar(monotonic, journal.time)
+        self._marked_s = self._booted_s
+        known = journal.allowlist
+        self._keypad = Keypad(
+            list_key=identity.list_key,
+            allowlist=known if known is not None and self.is_genuine(known) else None,
+            journal=journal,
+            hardware=hardware,
+            calendar=self._calendar,
+            monotonic=monotonic,
+        )
+        self._reporter.made = self._keypad.note_made
         self._known: dict[str, float] = {}
+        #: Questions to the server that led to an opening, and those that the keypad settled without it.
+        self._obeyed: dict[str, int] = {}
+        self._settled: dict[str, int] = {}
 
     @property
     def link_epoch(self) -> str:
@@ -93,9 +115,48 @@ class Controller:
             event="heartbeat", data={"uptime_seconds": int(self._monotonic() - self._booted_s)}
         )
 
-    def typed(self, digits: str) -> wire.Envelope:
-        """Return the question whether typed digits open something; they are written down nowhere."""
-        return self._reporter.seal(event="code_entered", data={"digits": digits})
+    def entered(self, code: str) -> wire.Envelope:
+        """Return the question whether an entered code opens something; it is written down nowhere."""
+        return self._reporter.seal(event="code_entered", data={"digits" if is_typed(code) else "qr": code})
+
+    @property
+    def knows_codes(self) -> bool:
+        """Tell whether the locker has a list by which it can answer codes itself."""
+        return self._keypad.has_list
+
+    def decides_alone(self, code: str) -> bool:
+        """Tell whether the server cannot help: it is behind on what happened here, or nobody may type now."""
+        return self.knows_codes and (self._keypad.is_ahead() or (is_typed(code) and self._keypad.is_locked()))
+
+    def note_answer(self, answer: Answer) -> None:
+        """Count what the server says to a typed code, should the next ones be tried without it."""
+        if answer.outcome == Outcome.CODE_UNKNOWN:
+            self._keypad.note_wrong()
+        elif answer.outcome == Outcome.OPENING:
+            self._keypad.forgive(None)
+
+    def decide(self, code: str, *, instead_of: wire.Envelope | None = None) -> Answer:
+        """
+        Answer an entered code by the list, and open the door.
+
+        ``instead_of`` is the question that the server did not answer in time; a command for it that comes
+        later is not executed.
+        """
+        question = None if instead_of is None else str(instead_of["message_id"])
+        if question in self._obeyed:
+            return Answer(outcome=Outcome.OPENING, compartment=self._obeyed[question])
+        if question is not None:
+            _remember(self._settled, question, 0)
+        if not is_typed(code) and not is_scanned(code):
+            return Answer(outcome=Outcome.CODE_UNKNOWN)
+        if is_typed(code) and self._keypad.is_locked():
+            return Answer(outcome=Outcome.LOCKED_OUT)
+        decision = self._keypad.decide(code)
+        if isinstance(decision, Opening):
+            return self._open(decision)
+        if decision.outcome == Outcome.CODE_UNKNOWN and is_typed(code):
+            self._reject()
+        return decision
 
     def unreported(self) -> list[wire.Envelope]:
         """Return the oldest reports that the server has not acknowledged."""
@@ -136,6 +197,7 @@ class Controller:
             self._note_unreadable(error)
         else:
             self._server_time.learn(stamp, sent_s=sent_s, received_s=received_s)
+            self._calendar.learn(stamp)
 
     def take(self, message: wire.Envelope) -> Answer | None:
         """
@@ -149,6 +211,10 @@ class Controller:
                     self.execute(message)
                 case "hello_accepted" | "messages_accepted":
                     self._forget(accepted_in(message))
+                case "put_allowlist":
+                    self._keep_list(message)
+                case "sync":
+                    self._recall(accepted_in(message))
                 case "code_answered":
                     return answer_in(message)
         except wire.BadEnvelope as error:
@@ -174,6 +240,7 @@ class Controller:
             self._respond(command_id, error_code=refusal)
             return
         self._journal.remember_seen(command_id)
+        self._keypad.note_errand(command_id, *errand_in(command))
         self._drive(command, command_id, number)
 
     def door_moved(self, number: int, reading: Reading) -> None:
@@ -181,12 +248,15 @@ class Controller:
         self._doors.moved(number, reading)
 
     def button_pressed(self, number: int) -> None:
-        """Take the resident's word that a compartment is empty."""
-        self._reporter.report("collection_done", {"compartment_number": number})
+        """Take the word of who stands there that they are done: goods are in, or the compartment is empty."""
+        event = "deposit_done" if self._keypad.deposits_into(number) else "collection_done"
+        self._reporter.report(event, {"compartment_number": number})
 
     def tick(self) -> None:
-        """Notice what did not happen in time."""
+        """Notice what did not happen in time, and how time passes."""
         self._doors.tick()
+        if self._monotonic() - self._marked_s >= MARK_TIME_EVERY_S:
+            self._mark_time()
 
     def _refusal(self, command: wire.Envelope, number: int) -> str | None:
         if self._is_stale(command):
@@ -195,6 +265,11 @@ class Controller:
             return "EXPIRED"
         if number not in self._hardware.compartments:
             return "UNKNOWN_COMPARTMENT"
+        if command.get("request_id") in self._settled:
+            return "SETTLED_AT_KEYPAD"
+        claim_id, purpose = errand_in(command)
+        if purpose != "operator" and self._keypad.is_in_other_use(number, claim_id):
+            return "DOOR_IN_OTHER_USE"
         return None
 
     def _is_stale(self, command: wire.Envelope) -> bool:
@@ -214,15 +289,61 @@ class Controller:
         """Pulse the lock, unless writing to disk took longer than the command lives."""
         if self._is_late(command):
             self._respond(command_id, error_code="EXPIRED")
-            return
+        elif self._pulse(command_id, number) and isinstance(command.get("request_id"), str):
+            _remember(self._obeyed, command["request_id"], number)
+
+    def _pulse(self, command_id: str, number: int) -> bool:
+        """Drive a lock for a command that is on disk, report it, and tell whether the lock was driven."""
         was_open = self._hardware.reading(number) == Reading.OPEN
         try:
             self._hardware.pulse(number)
         except HardwareFailed:
             self._respond(command_id, error_code="HARDWARE_FAILED")
-            return
+            return False
         self._respond(command_id)
         self._doors.pulsed(number, command_id, was_open=was_open)
+        return True
+
+    def _open(self, opening: Opening) -> Answer:
+        """Open a door by a command of our own; that it was given is on disk before the lock is driven."""
+        command_id = str(uuid4())
+        told = {
+            "entry_id": opening.entry.entry_id,
+            "claim_id": opening.claim_id,
+            "purpose": opening.entry.purpose,
+            "compartment_number": opening.number,
+        }
+        self._reporter.report("code_accepted", told, transaction_id=command_id, begins=command_id)
+        self._keypad.forgive(opening.entry.entry_id)
+        if not self._pulse(command_id, opening.number):
+            return Answer(outcome=Outcome.HARDWARE_FAILED)
+        return Answer(outcome=Outcome.OPENING, compartment=opening.number, num_left=opening.num_left)
+
+    def _reject(self) -> None:
+        """Count a wrong code, and report it for whoever asks why nothing opened."""
+        lock_out = self._keypad.note_wrong()
+        locked_s = None if lock_out is None else int(lock_out.total_seconds())
+        self._reporter.report("code_rejected", {"locked_for_s": locked_s})
+
+    def _keep_list(self, message: wire.Envelope) -> None:
+        version = self._keypad.put(message)
+        if version is not None:
+            self._mark_time()
+            self._reporter.report("allowlist_stored", {"version": version})
+
+    def _recall(self, accepted: Mapping[str, int]) -> None:
+        """Report again what the server misses, as far as it is still there, and where the doors stand."""
+        for boot_id, seq in accepted.items():
+            lost_through = self._journal.recall(boot_id, seq)
+            if lost_through is not None:
+                self._reporter.report("reports_lost", {"boot_id": boot_id, "through_seq": lost_through})
+        self._doors.report_all()
+
+    def _mark_time(self) -> None:
+        self._marked_s = self._monotonic()
+        contact, now = self._calendar.contact, self._calendar.now()
+        if contact is not None and now is not None:
+            self._journal.mark_time(contact, now)
 
     def _respond(self, command_id: str, *, error_code: str | None = None) -> None:
         data = {"result": "error", "error_code": error_code} if error_code else {"result": "success"}
@@ -244,3 +365,9 @@ class Controller:
 
     def _note_unreadable(self, error: wire.BadEnvelope) -> None:
         logger.warning("%s: a message that cannot be read was ignored: %s", self.identity.locker, error)
+
+
+def _remember(memory: dict[str, int], name: str, number: int) -> None:
+    memory[name] = number
+    while len(memory) > QUESTIONS_KEPT:
+        del memory[next(iter(memory))]

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lockers import wire
 from lockers.device.https_link import TIMEOUT_S, post
-from lockers.device.identity import Identity, broker_from
+from lockers.device.identity import Identity, broker_from, list_key_from
 
 
 async def enrol(
@@ -38,6 +38,7 @@ async def enrol(
         locker=data["locker"],
         key=key,
         server_keys=server_keys,
+        list_key=list_key_from(data.get("list_key")),
         broker=broker_from(data.get("mqtt")),
     )
     return identity, list(data["compartments"])

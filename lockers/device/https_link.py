@@ -17,7 +17,8 @@ logger = logging.getLogger(__name__)
 
 #: Longer than the server lets a poll wait.
 TIMEOUT_S = 25.0
-KEYPAD_TIMEOUT_S = 8.0
+#: Who stands before the keypad does not wait longer for the server.
+KEYPAD_TIMEOUT_S = 4.0
 #: After so much silence the link counts as lost, and begins anew.
 SILENCE_S = 10.0
 #: Reports that follow each other so soon travel together.
@@ -70,10 +71,15 @@ class HttpsLink(Link):
         super().__init__(controller, monotonic=monotonic)
         self._http = http
         self._heard_s = float("-inf")
+        self._is_lost = True
 
-    async def enter(self, digits: str) -> Answer:
+    def _is_in_touch(self) -> bool:
+        """Tell whether the last attempt to reach the server succeeded."""
+        return not self._is_lost
+
+    async def _ask(self, question: wire.Envelope) -> Answer:
         """Ask by a request of its own; the command comes in its answer."""
-        answer = await self._exchange("codes/", self._controller.typed(digits), timeout_s=KEYPAD_TIMEOUT_S)
+        answer = await self._exchange("codes/", question, timeout_s=KEYPAD_TIMEOUT_S)
         if answer is None:
             raise Unreachable("no genuine answer")
         return answer
@@ -99,6 +105,7 @@ class HttpsLink(Link):
                 await backoff.wait()
             except Unreachable as error:
                 logger.info("%s: %s", self._controller.identity.locker, error)
+                self._is_lost = True
                 await backoff.wait()
 
     async def _report(self) -> None:
@@ -127,6 +134,7 @@ class HttpsLink(Link):
         sent_s = self._monotonic()
         messages = await post(self._http, path, request, timeout_s=timeout_s)
         received_s = self._heard_s = self._monotonic()
+        self._is_lost = False
         answer = self._controller.hear(messages, request=request, sent_s=sent_s, received_s=received_s)
         if self._controller.has_unreported():
             self._news.set()

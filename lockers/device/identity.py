@@ -31,6 +31,8 @@ class Identity:
     locker: str
     key: Ed25519PrivateKey
     server_keys: Mapping[str, Ed25519PublicKey]
+    #: Under which the list of codes names them; a device without it cannot answer codes by itself.
+    list_key: bytes | None = field(default=None, repr=False)
     broker: Broker | None = None
 
 
@@ -49,6 +51,7 @@ def keep(directory: Path, identity: Identity, compartments: list[int]) -> None:
         "locker": identity.locker,
         "server_keys": {kid: wire.public_text(key) for kid, key in identity.server_keys.items()},
         "compartments": compartments,
+        "list_key": identity.list_key and base64.b64encode(identity.list_key).decode(),
         "mqtt": identity.broker and asdict(identity.broker),
     }
     _write(directory / "identity.json", json.dumps(content).encode())
@@ -65,9 +68,15 @@ def known(directory: Path) -> tuple[Identity, list[int]] | None:
         locker=content["locker"],
         key=make_key(directory),
         server_keys={kid: wire.public_key(text) for kid, text in content["server_keys"].items()},
+        list_key=list_key_from(content.get("list_key")),
         broker=broker_from(content.get("mqtt")),
     )
     return identity, content["compartments"]
+
+
+def list_key_from(content: str | None) -> bytes | None:
+    """Read the key of the list of codes; earlier servers had none."""
+    return None if content is None else base64.b64decode(content)
 
 
 def broker_from(content: Mapping[str, Any] | None) -> Broker | None:

@@ -7,7 +7,10 @@ a power cut was never depended on and is dropped; any other damage stops the dev
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,12 +18,25 @@ Record = dict[str, Any]
 
 #: Commands are remembered far beyond their life of twenty seconds.
 SEEN_KEPT = 256
+#: Acknowledged reports are kept as long, should the server ask for them again.
+REPORTS_KEPT = 1_000
+BOOTS_KEPT = 100
 #: The file is written anew when it has grown so long.
 COMPACT_AFTER_RECORDS = 2_000
 
 
 class JournalDamaged(Exception):
     """The journal cannot be trusted; a person has to look at it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failures:
+    """Wrong codes: how many, how often they locked the keypad, for how long last, and whose are forgiven."""
+
+    num_failures: int = 0
+    num_lock_outs: int = 0
+    locked_s: float = 0.0
+    forgiven: tuple[str, ...] = ()
 
 
 class Log(Protocol):
@@ -99,7 +115,13 @@ class Journal:
         self.num_hellos = 0
         self.boot_id: str | None = None
         self.last_seq = 0
-        self._unreported: dict[tuple[str, int], Record] = {}
+        self.allowlist: Record | None = None
+        self.failures = Failures()
+        #: The server's time when it was last heard of, and since then how late it was at least.
+        self.time: tuple[datetime, datetime] | None = None
+        self._reports: dict[tuple[str, int], Record] = {}
+        self._acknowledged: dict[str, int] = {}
+        self._num_unreported = 0
         self._seen: dict[str, Record | None] = {}
         for record in log.read():
             self._take(record)
@@ -117,25 +139,69 @@ class Journal:
         """Remember a command for ever more: whatever happens next, it is not executed again."""
         self._write([{"is": "seen", "command_id": command_id}])
 
-    def report(self, envelopes: Iterable[Record], *, answers: str | None = None) -> None:
-        """Keep reports until acknowledged; ``answers`` names the command that the first one answers."""
-        records = [{"is": "report", "envelope": envelope} for envelope in envelopes]
+    def report(self, envelope: Record, *, answers: str | None = None, begins: str | None = None) -> None:
+        """
+        Keep a report until acknowledged.
+
+        ``answers`` names the command that it answers; ``begins`` one that the device gives itself, which is
+        remembered as seen in the same breath.
+        """
+        record = {"is": "report", "envelope": envelope}
         if answers is not None:
-            records[0]["command_id"] = answers
-        self._write(records)
+            record["command_id"] = answers
+        seen = [] if begins is None else [{"is": "seen", "command_id": begins}]
+        self._write([*seen, record])
 
     def forget(self, boot_id: str, seq: int) -> None:
-        """Forget the reports of a boot up to an acknowledged number."""
-        if any(boot == boot_id and number <= seq for boot, number in self._unreported):
-            self._write([{"is": "acknowledged", "boot_id": boot_id, "seq": seq}])
+        """Note that the reports of a boot up to a number are acknowledged."""
+        done = [number for boot, number in self._places_unreported() if boot == boot_id and number <= seq]
+        if done:
+            self._write([{"is": "acknowledged", "boot_id": boot_id, "seq": max(done)}])
+
+    def recall(self, boot_id: str, seq: int) -> int | None:
+        """
+        Report again what the server misses after a number of a boot, although it acknowledged more.
+
+        Returns the number up to which the reports are no longer there, if some are not.
+        """
+        if seq >= self._acknowledged.get(boot_id, 0):
+            return None
+        self._write([{"is": "acknowledged", "boot_id": boot_id, "seq": seq}])
+        kept = [number for boot, number in self._reports if boot == boot_id and number > seq]
+        oldest = min(kept, default=self._last_of(boot_id) + 1)
+        return oldest - 1 if oldest > seq + 1 else None
+
+    def keep_list(self, envelope: Record) -> None:
+        """Keep a list of codes in place of the one before."""
+        self._write([{"is": "list", "envelope": envelope}])
+
+    def mark_time(self, contact: datetime, now: datetime) -> None:
+        """Keep the server's time when it was last heard of, and how late it is at least."""
+        self._write([{"is": "time", "contact": contact.isoformat(), "now": now.isoformat()}])
+
+    def note_failures(self, *, num_failures: int, num_lock_outs: int, locked_s: float) -> None:
+        """Keep the count of wrong codes."""
+        counted = {"num_failures": num_failures, "num_lock_outs": num_lock_outs, "locked_s": locked_s}
+        self._write([{"is": "failures", **counted, "forgiven": self.failures.forgiven}])
+
+    def forgive(self, entry_id: str | None) -> None:
+        """Forget the wrong codes since the last lock-out; note whose right code did that."""
+        forgiven = (*self.failures.forgiven, *([] if entry_id is None else [entry_id]))[-SEEN_KEPT:]
+        kept = {"num_lock_outs": self.failures.num_lock_outs, "locked_s": 0.0}
+        self._write([{"is": "failures", "num_failures": 0, **kept, "forgiven": forgiven}])
 
     def unreported(self) -> list[Record]:
         """Return the reports not yet acknowledged, in the order in which they were made."""
-        return [self._unreported[place] for place in sorted(self._unreported)]
+        return [self._reports[place] for place in sorted(self._places_unreported())]
 
     def has_unreported(self) -> bool:
         """Tell whether any report is not yet acknowledged."""
-        return bool(self._unreported)
+        return self._num_unreported > 0
+
+    def reports_after(self, place: tuple[str, int]) -> list[Record]:
+        """Return the reports made after one, as far as they are still there, in their order."""
+        later = takewhile(lambda made: made > place, reversed(self._reports))
+        return [self._reports[made] for made in later][::-1]
 
     def has_seen(self, command_id: str) -> bool:
         """Tell whether a command arrived before."""
@@ -147,7 +213,7 @@ class Journal:
 
     def is_unreported(self, envelope: Record) -> bool:
         """Tell whether a report is still to be acknowledged."""
-        return (envelope["boot_id"], envelope["seq"]) in self._unreported
+        return self._acknowledged.get(envelope["boot_id"], 0) < int(envelope["seq"])
 
     def interrupted(self) -> list[str]:
         """Return the commands that were seen, but never answered: the power went in between."""
@@ -157,7 +223,7 @@ class Journal:
         self._log.append(records)
         for record in records:
             self._take(record)
-        if self._num_records > COMPACT_AFTER_RECORDS + len(self._unreported):
+        if self._num_records > COMPACT_AFTER_RECORDS + len(self._reports):
             compact = list(self._compact())
             self._log.rewrite(compact)
             self._num_records = len(compact)
@@ -172,22 +238,49 @@ class Journal:
             case "seen":
                 self._note_seen(record["command_id"], None)
             case "report":
-                envelope = record["envelope"]
-                self._unreported[envelope["boot_id"], envelope["seq"]] = envelope
-                if envelope["boot_id"] == self.boot_id:
-                    self.last_seq = envelope["seq"]
+                self._note_report(record["envelope"])
                 if "command_id" in record:
-                    self._note_seen(record["command_id"], envelope)
+                    self._note_seen(record["command_id"], record["envelope"])
+            case "list":
+                self.allowlist = record["envelope"]
+            case "time":
+                self.time = datetime.fromisoformat(record["contact"]), datetime.fromisoformat(record["now"])
+            case "failures":
+                self.failures = _failures_in(record)
             case "answered":
                 self._note_seen(record["command_id"], record["envelope"])
             case "seq":
                 self.last_seq = record["seq"]
             case "acknowledged":
-                for boot_id, seq in list(self._unreported):
-                    if boot_id == record["boot_id"] and seq <= record["seq"]:
-                        del self._unreported[boot_id, seq]
+                self._note_acknowledged(record["boot_id"], record["seq"])
             case unknown:
                 raise JournalDamaged(f"a record of kind {unknown}")
+
+    def _note_report(self, envelope: Record) -> None:
+        boot_id, seq = envelope["boot_id"], envelope["seq"]
+        self._reports[boot_id, seq] = envelope
+        self._num_unreported += 1
+        if boot_id == self.boot_id:
+            self.last_seq = seq
+
+    def _note_acknowledged(self, boot_id: str, seq: int) -> None:
+        self._acknowledged[boot_id] = seq
+        while len(self._acknowledged) > BOOTS_KEPT:
+            del self._acknowledged[min(self._acknowledged)]
+        self._num_unreported = sum(1 for _ in self._places_unreported())
+        excess = len(self._reports) - self._num_unreported - REPORTS_KEPT
+        for place in islice([*self._reports], max(0, excess)):
+            if place[1] <= self._acknowledged.get(place[0], 0):
+                del self._reports[place]
+
+    def _places_unreported(self) -> Iterator[tuple[str, int]]:
+        for boot_id, seq in self._reports:
+            if seq > self._acknowledged.get(boot_id, 0):
+                yield boot_id, seq
+
+    def _last_of(self, boot_id: str) -> int:
+        acknowledged = self._acknowledged.get(boot_id, 0)
+        return max(self.last_seq if boot_id == self.boot_id else 0, acknowledged)
 
     def _note_seen(self, command_id: str, answer: Record | None) -> None:
         self._seen.pop(command_id, None)
@@ -198,14 +291,31 @@ class Journal:
     def _compact(self) -> Iterable[Record]:
         yield {"is": "boot", "boot_id": self.boot_id, "number": self.num_boots}
         yield {"is": "hello", "number": self.num_hellos}
-        for envelope in self.unreported():
+        for envelope in self._reports.values():
             yield {"is": "report", "envelope": envelope}
+        for boot_id, seq in self._acknowledged.items():
+            yield {"is": "acknowledged", "boot_id": boot_id, "seq": seq}
         yield {"is": "seq", "seq": self.last_seq}
+        if self.allowlist is not None:
+            yield {"is": "list", "envelope": self.allowlist}
+        if self.time is not None:
+            contact, now = self.time
+            yield {"is": "time", "contact": contact.isoformat(), "now": now.isoformat()}
+        yield {"is": "failures", **asdict(self.failures)}
         for command_id, answer in self._seen.items():
             if answer is None:
                 yield {"is": "seen", "command_id": command_id}
             else:
                 yield {"is": "answered", "command_id": command_id, "envelope": answer}
+
+
+def _failures_in(record: Record) -> Failures:
+    return Failures(
+        num_failures=record["num_failures"],
+        num_lock_outs=record["num_lock_outs"],
+        locked_s=record["locked_s"],
+        forgiven=tuple(record["forgiven"]),
+    )
 
 
 def _lines(records: Sequence[Record]) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from enum import StrEnum
 from typing import Any
 
+from lockers import wire
 from lockers.device.controller import Controller
 from lockers.device.messages import Answer
 
@@ -76,10 +77,43 @@ class Link(ABC):
         """Tell the link that there is something to report."""
         self._news.set()
 
-    @abstractmethod
-    async def enter(self, digits: str) -> Answer:
+    async def enter(self, code: str) -> Answer:
         """
-        Ask the server whether typed digits open something; if so the door springs open.
+        Answer a code that was typed or scanned: as the server says, or by the list if it does not in time.
+
+        Raises
+        ------
+        Refused
+            If the server refuses the question.
+        Unreachable
+            If it gives no answer and the locker has no list.
+        """
+        question = None
+        if not self._controller.knows_codes or (
+            self._is_in_touch() and not self._controller.decides_alone(code)
+        ):
+            question = self._controller.entered(code)
+            try:
+                answer = await self._ask(question)
+            except (Refused, Unreachable) as failure:
+                is_final = isinstance(failure, Refused) and failure.code != "stale-epoch"
+                if is_final or not self._controller.knows_codes:
+                    raise
+            else:
+                self._controller.note_answer(answer)
+                return answer
+        answer = self._controller.decide(code, instead_of=question)
+        self.has_news()
+        return answer
+
+    @abstractmethod
+    def _is_in_touch(self) -> bool:
+        """Tell whether the server would probably answer now."""
+
+    @abstractmethod
+    async def _ask(self, question: wire.Envelope) -> Answer:
+        """
+        Put a question about a code to the server; if it is to be opened, the door springs open.
 
         Raises
         ------

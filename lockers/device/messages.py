@@ -54,6 +54,13 @@ def compartment_number_in(command: wire.Envelope) -> int:
     return number if is_whole(number) else 0
 
 
+def errand_in(command: wire.Envelope) -> tuple[str | None, str]:
+    """Return for which claim a door is to be opened, if for one, and what for."""
+    data = command.get("data")
+    claim_id, purpose = (data.get("claim_id"), data.get("purpose")) if isinstance(data, dict) else (None, "")
+    return claim_id if isinstance(claim_id, str) else None, str(purpose)
+
+
 def accepted_in(message: wire.Envelope) -> Mapping[str, int]:
     """
     Return, for each boot, the number up to which the server misses nothing.

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import aiomqtt
 
+from lockers import wire
 from lockers.device.connection import Connection
 from lockers.device.controller import Controller
 from lockers.device.identity import Broker
@@ -48,14 +49,17 @@ class MqttLink(Link):
         self._connect = connect
         self._session: Session | None = None
 
-    async def enter(self, digits: str) -> Answer:
+    def _is_in_touch(self) -> bool:
+        """Tell whether the server knows the present connection."""
+        return self._connected.is_set()
+
+    async def _ask(self, question: wire.Envelope) -> Answer:
         """Ask on the present connection, or on the next; the command comes beside the answer."""
         try:
             async with asyncio.timeout(self._rhythm.keypad_s):
                 await self._connected.wait()
                 if self._session is None:
                     raise Unreachable("the connection was lost")
-                question = self._controller.typed(digits)
                 answer = await self._session.ask(question, within_s=self._rhythm.keypad_s)
         except TimeoutError as error:
             raise Unreachable("not connected") from error

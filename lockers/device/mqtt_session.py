@@ -25,7 +25,8 @@ class Rhythm:
     silence_s: float = 10.0
     #: Without progress for so long, reports are published again.
     resend_s: float = 5.0
-    keypad_s: float = 8.0
+    #: Who stands before the keypad does not wait longer for the server.
+    keypad_s: float = 4.0
     retry_after_s: Sequence[float] = RETRY_AFTER_S
 
 

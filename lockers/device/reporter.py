@@ -18,6 +18,8 @@ class Reporter:
         self._identity = identity
         self._journal = journal
         self._wall_clock = wall_clock
+        #: Told of every report once it is on disk.
+        self.made: Callable[[wire.Envelope], None] = lambda report: None
 
     def begin_connection(self) -> None:
         """Draw the nonce of a new connection."""
@@ -32,15 +34,25 @@ class Reporter:
             timestamp=self._wall_clock(),
         )
 
-    def report(self, event: str, data: Mapping[str, Any], *, transaction_id: str | None = None) -> None:
-        """Report something that happened."""
+    def report(
+        self,
+        event: str,
+        data: Mapping[str, Any],
+        *,
+        transaction_id: str | None = None,
+        begins: str | None = None,
+    ) -> None:
+        """Report something that happened; ``begins`` names a command that the device gives itself by it."""
         fields = {} if transaction_id is None else {"transaction_id": transaction_id}
-        self._journal.report([self._numbered(event=event, data=data, **fields)])
+        envelope = self._numbered(event=event, data=data, **fields)
+        self._journal.report(envelope, begins=begins)
+        self.made(envelope)
 
     def answer(self, command_id: str, data: Mapping[str, Any]) -> None:
         """Report what became of a command; the answer is kept, should the command come again."""
         envelope = self._numbered(action="open_compartment", transaction_id=command_id, data=data)
-        self._journal.report([envelope], answers=command_id)
+        self._journal.report(envelope, answers=command_id)
+        self.made(envelope)
 
     def _numbered(self, **fields: Any) -> wire.Envelope:
         return self.seal(boot_id=self._journal.boot_id, seq=self._journal.last_seq + 1, **fields)

@@ -55,9 +55,9 @@ class SimulatedLocker:
         """Wait until the server has answered a greeting."""
         await self._link.until_connected()
 
-    async def enter(self, digits: str) -> Answer:
-        """Type a code at the keypad."""
-        return await self._link.enter(digits)
+    async def enter(self, code: str) -> Answer:
+        """Type a code at the keypad, or hold a QR code before the scanner."""
+        return await self._link.enter(code)
 
     async def wait_open(self, number: int, timeout_s: float) -> bool:
         """Wait until a door stands open; tell whether it does."""

@@ -1,5 +1,6 @@
 """What a device may believe about the server's time, by its own monotonic clock alone."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 #: How far a quartz may run off, in seconds per second; generous.
@@ -35,3 +36,33 @@ class ServerTime:
         if self._ahead_s is None:
             return None
         return self._ahead_s + DRIFT * (now_s - self._learned_s)
+
+
+class Calendar:
+    """
+    How late it is at least, by the server's last word: for what may wait, and known after a restart too.
+
+    What passed while the device had no power is not counted.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], known: tuple[datetime, datetime] | None) -> None:
+        self._monotonic = monotonic
+        self._base_s = monotonic()
+        self._contact: datetime | None = known and known[0]
+        self._base: datetime | None = known and known[1]
+
+    @property
+    def contact(self) -> datetime | None:
+        """Return the server's time when it was last heard of."""
+        return self._contact
+
+    def learn(self, stamp: datetime) -> None:
+        """Take the timestamp of an answer that has just arrived."""
+        self._contact = self._base = stamp
+        self._base_s = self._monotonic()
+
+    def now(self) -> datetime | None:
+        """Return the server's time, or less; ``None`` if it never told."""
+        if self._base is None:
+            return None
+        return self._base + timedelta(seconds=self._monotonic() - self._base_s)

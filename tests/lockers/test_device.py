@@ -303,7 +303,7 @@ def test_a_command_cut_off_in_mid_pulse_is_answered_as_interrupted_and_never_rep
 
 
 def test_the_typed_digits_are_written_nowhere(bench: Bench, tmp_path: Path) -> None:
-    bench.device.typed("48291703")
+    bench.device.entered("48291703")
 
     assert b"48291703" not in (tmp_path / "journal.jsonl").read_bytes()
 

@@ -346,7 +346,7 @@ class Town:
         if self._open_door_for(claim) is None:
             if self.dice.random() < 0.5 and claim.code is not None and claim.code.is_live:
                 digits = digits_of(claim.code, self.now())
-                self._say("code", [self._mind_now.typed(digits)])
+                self._say("code", [self._mind_now.entered(digits)])
                 self._carry()
             else:
                 self._quietly(lambda: commands.open_for_collection(claim, at=self.now(), real_at=self.now()))

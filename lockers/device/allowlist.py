@@ -1,0 +1,219 @@
+"""
+The list by which a locker knows codes when the server is away, and what it did since that list was made.
+
+The list says where goods stood after a certain report of the device; whatever the device reported later, it
+knows better itself. All of this follows from the list and the reports alone.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from lockers import wire
+from lockers.device.messages import data_in, is_whole
+
+#: Life of the device and number of the report in it; later reports sort later.
+Place = tuple[str, int]
+Purpose = Literal["deposit", "collect"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """
+    A bundle's goods: expected, being put behind door ``number``, or here, behind it.
+
+    ``doors`` are those that a courier may use for them, the best first.
+    """
+
+    claim_id: str
+    state: Literal["expected", "depositing", "here"]
+    number: int | None
+    num_openings: int
+    doors: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A code: what it may open, and until when; its digits are known as a keyed digest only."""
+
+    entry_id: str
+    purpose: Purpose
+    digest: str
+    qr: str
+    not_after: datetime
+    claims: tuple[str, ...]
+    one_visit: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowlist:
+    """One version of the list, made after the reports up to ``as_of`` had taken effect."""
+
+    version: int
+    as_of: Place
+    claims: Mapping[str, Claim]
+    entries: tuple[Entry, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Use:
+    """The last use of a door, by whom and since when on the monotonic clock."""
+
+    claim_id: str | None
+    purpose: str
+    since_s: float
+    #: Whether the device decided it, and the server is yet to hear of it.
+    is_own: bool = False
+    num_openings: int = 1
+    is_done: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Sequel:
+    """What happened since a list was made."""
+
+    uses: dict[int, Use] = field(default_factory=dict)
+    #: Doors that each entry was given by the device itself, and since when it comes.
+    tried: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    visits: dict[str, float] = field(default_factory=dict)
+    #: Doors that no courier is sent to: stuck, or opened by nobody knows whom.
+    spoilt: set[int] = field(default_factory=set)
+
+    @property
+    def has_decided(self) -> bool:
+        """Tell whether the device has opened doors by itself that the server did not know of."""
+        return bool(self.tried)
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What a door is opened for."""
+
+    claim_id: str | None
+    purpose: str
+    is_own: bool = False
+
+
+def sequel(
+    allowlist: Allowlist,
+    reports: Iterable[wire.Envelope],
+    *,
+    received_s: float,
+    made_s: Callable[[wire.Envelope], float],
+    errands: Mapping[str, Errand],
+) -> Sequel:
+    """
+    Return what happened since a list was made, by the reports made since.
+
+    On the monotonic clock, ``received_s`` says when the list came and ``made_s`` when a report was made;
+    ``errands`` tell what the server's commands were for, as far as the device remembers.
+    """
+    happened = Sequel()
+    for claim in allowlist.claims.values():
+        if claim.number is not None and claim.num_openings:
+            happened.uses[claim.number] = Use(
+                claim_id=claim.claim_id,
+                purpose="deposit" if claim.state == "depositing" else "collect",
+                since_s=received_s,
+                num_openings=claim.num_openings,
+            )
+    known = dict(errands)
+    for report in reports:
+        _follow(happened, report, known, made_s(report))
+    return happened
+
+
+def _follow(happened: Sequel, report: wire.Envelope, errands: dict[str, Errand], made_s: float) -> None:
+    data, transaction_id = report["data"], str(report.get("transaction_id"))
+    number = data.get("compartment_number")
+    match report.get("event"):
+        case "code_accepted":
+            errands[transaction_id] = Errand(data["claim_id"], data["purpose"], is_own=True)
+            happened.tried[data["entry_id"]].add(number)
+            happened.visits.setdefault(data["entry_id"], made_s)
+        case "compartment_open_failed" if data["error_code"] == "DOOR_JAMMED":
+            happened.spoilt.add(number)
+        case "compartment_open_detected" | "compartment_open_failed":
+            # Behind a door without a sensor that works, whatever was to happen may have happened.
+            _use(happened, number, errands.get(transaction_id, Errand(None, "")), made_s)
+        case "compartment_uncommanded_open":
+            happened.spoilt.add(number)
+        case "deposit_done" | "collection_done":
+            if number in happened.uses:
+                happened.uses[number].is_done = True
+
+
+def _use(happened: Sequel, number: int, errand: Errand, made_s: float) -> None:
+    use = happened.uses.pop(number, None)
+    is_again = use is not None and (use.claim_id, use.purpose) == (errand.claim_id, errand.purpose)
+    if use is not None and is_again and errand.claim_id is not None:
+        use.num_openings += 1
+        use.is_done = False
+    else:
+        use = Use(claim_id=errand.claim_id, purpose=errand.purpose, since_s=made_s, is_own=errand.is_own)
+    # The door used last comes last.
+    happened.uses[number] = use
+
+
+def allowlist_in(message: wire.Envelope) -> Allowlist:
+    """
+    Read a list.
+
+    Raises
+    ------
+    BadEnvelope
+        If it does not keep to the contract.
+    """
+    data = data_in(message)
+    try:
+        claims = [_claim(row) for row in data["claims"]]
+        return Allowlist(
+            version=_whole(data["version"]),
+            as_of=(_text(data["as_of"]["boot_id"]), _whole(data["as_of"]["seq"])),
+            claims={claim.claim_id: claim for claim in claims},
+            entries=tuple(_entry(row) for row in data["entries"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise wire.BadEnvelope("no list of codes") from error
+
+
+def _claim(row: Mapping[str, Any]) -> Claim:
+    number, state = row["compartment_number"], row["state"]
+    if state not in {"expected", "depositing", "here"} or (number is None) != (state == "expected"):
+        raise wire.BadEnvelope("goods are expected, being deposited or here")
+    return Claim(
+        claim_id=_text(row["claim_id"]),
+        state=state,
+        number=None if number is None else _whole(number),
+        num_openings=_whole(row["num_openings"]),
+        doors=tuple(_whole(door) for door in row["doors"]),
+    )
+
+
+def _entry(row: Mapping[str, Any]) -> Entry:
+    purpose = row["purpose"]
+    if purpose not in {"deposit", "collect"}:
+        raise wire.BadEnvelope("a code deposits or collects")
+    return Entry(
+        entry_id=_text(row["entry_id"]),
+        purpose=purpose,
+        digest=_text(row["digest"]),
+        qr=_text(row["qr"]),
+        not_after=wire.parse_moment(row["not_after"]),
+        claims=tuple(_text(claim_id) for claim_id in row["claims"]),
+        one_visit=row["one_visit"] is True,
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise wire.BadEnvelope("no text")
+    return value
+
+
+def _whole(value: object) -> int:
+    if not is_whole(value):
+        raise wire.BadEnvelope("no whole number")
+    return value
