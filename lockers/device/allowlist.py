@@ -5,8 +5,9 @@ The list says where goods stood after a certain report of the device; whatever t
 knows better itself. All of this follows from the list and the reports alone.
 """
 
+import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -17,6 +18,11 @@ from lockers.device.messages import data_in, is_whole
 #: Life of the device and number of the report in it; later reports sort later.
 Place = tuple[str, int]
 Purpose = Literal["deposit", "collect"]
+
+#: What is not of these forms could not be reported back: the server takes no report that names it.
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_BOOT_OR_NONE = re.compile(r"([0-9]{8}-[0-9a-f]{8,32})?")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,12 +174,12 @@ def allowlist_in(message: wire.Envelope) -> Allowlist:
     """
     data = data_in(message)
     try:
-        claims = [_claim(row) for row in data["claims"]]
+        claims = {claim.claim_id: claim for claim in map(_claim, _rows(data["claims"]))}
         return Allowlist(
-            version=_whole(data["version"]),
-            as_of=(_text(data["as_of"]["boot_id"]), _whole(data["as_of"]["seq"])),
-            claims={claim.claim_id: claim for claim in claims},
-            entries=tuple(_entry(row) for row in data["entries"]),
+            version=_whole(data["version"], least=1),
+            as_of=(_text(data["as_of"]["boot_id"], _BOOT_OR_NONE), _whole(data["as_of"]["seq"])),
+            claims=claims,
+            entries=tuple(_entry(row, claims) for row in _rows(data["entries"])),
         )
     except (KeyError, TypeError) as error:
         raise wire.BadEnvelope("no list of codes") from error
@@ -184,36 +190,51 @@ def _claim(row: Mapping[str, Any]) -> Claim:
     if state not in {"expected", "depositing", "here"} or (number is None) != (state == "expected"):
         raise wire.BadEnvelope("goods are expected, being deposited or here")
     return Claim(
-        claim_id=_text(row["claim_id"]),
+        claim_id=_text(row["claim_id"], _UUID),
         state=state,
-        number=None if number is None else _whole(number),
+        number=None if number is None else _door(number),
         num_openings=_whole(row["num_openings"]),
-        doors=tuple(_whole(door) for door in row["doors"]),
+        doors=tuple(map(_door, _rows(row["doors"]))),
     )
 
 
-def _entry(row: Mapping[str, Any]) -> Entry:
-    purpose = row["purpose"]
-    if purpose not in {"deposit", "collect"}:
-        raise wire.BadEnvelope("a code deposits or collects")
+def _entry(row: Mapping[str, Any], known: Container[str]) -> Entry:
+    purpose, one_visit = row["purpose"], row["one_visit"]
+    claims = tuple(_text(claim_id, _UUID) for claim_id in _rows(row["claims"]))
+    if purpose not in {"deposit", "collect"} or not isinstance(one_visit, bool):
+        raise wire.BadEnvelope("a code deposits or collects, on one visit or several")
+    if not claims or (purpose == "deposit" and len(claims) > 1):
+        raise wire.BadEnvelope("a code has goods, and one for a deposit those of one claim")
+    if not all(claim_id in known for claim_id in claims):
+        raise wire.BadEnvelope("goods that the list does not know")
     return Entry(
-        entry_id=_text(row["entry_id"]),
+        entry_id=_text(row["entry_id"], _UUID),
         purpose=purpose,
-        digest=_text(row["digest"]),
-        qr=_text(row["qr"]),
+        digest=_text(row["digest"], _DIGEST),
+        qr=_text(row["qr"], _DIGEST),
         not_after=wire.parse_moment(row["not_after"]),
-        claims=tuple(_text(claim_id) for claim_id in row["claims"]),
-        one_visit=row["one_visit"] is True,
+        claims=claims,
+        one_visit=one_visit,
     )
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise wire.BadEnvelope("no text")
+def _rows(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise wire.BadEnvelope("no list")
     return value
 
 
-def _whole(value: object) -> int:
-    if not is_whole(value):
-        raise wire.BadEnvelope("no whole number")
+def _text(value: object, form: re.Pattern[str]) -> str:
+    if not isinstance(value, str) or not form.fullmatch(value):
+        raise wire.BadEnvelope("a text of another form")
+    return value
+
+
+def _door(value: object) -> int:
+    return _whole(value, least=1, most=999)
+
+
+def _whole(value: object, *, least: int = 0, most: int = wire.LARGEST_WHOLE) -> int:
+    if not is_whole(value) or not least <= value <= most:
+        raise wire.BadEnvelope("no whole number, or too large")
     return value

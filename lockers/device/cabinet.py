@@ -1,15 +1,25 @@
-"""A simulated cabinet below the hardware port: doors, goods behind them, and faults."""
+"""A simulated cabinet below the hardware port: doors, goods behind them, sensors, and faults."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
-from lockers.device.hardware import Reading
+from lockers.device.hardware import Reading, Source, Supply, Zone
+from lockers.device.power import Moment, PowerCut
 
 
 class Impossible(Exception):
     """Physics does not allow it: nobody reaches through a closed door."""
+
+
+class Sensor(StrEnum):
+    """How a door's sensor fares."""
+
+    WORKS = "works"
+    BROKEN = "broken"
+    STUCK_OPEN = "stuck_open"
 
 
 @dataclass(slots=True)
@@ -18,8 +28,17 @@ class Space:
 
     is_open: bool = False
     is_jammed: bool = False
+    sensor: Sensor = Sensor.WORKS
     num_openings: int = 0
+    num_beeps: int = 0
     goods: list[str] = field(default_factory=list)
+
+    @property
+    def reading(self) -> Reading:
+        """Return what the sensor says."""
+        if self.sensor == Sensor.BROKEN:
+            return Reading.UNKNOWN
+        return Reading.OPEN if self.is_open or self.sensor == Sensor.STUCK_OPEN else Reading.CLOSED
 
 
 class Cabinet:
@@ -27,7 +46,7 @@ class Cabinet:
     Doors that spring open when pulsed, unless they are jammed.
 
     ``spring`` is called with what a pulse sets going, to be done a moment later; contents survive a restart
-    in ``file``.
+    in ``file``. ``moved`` is told what sensors see, ``stirred`` of everything that doors really do.
     """
 
     def __init__(
@@ -36,7 +55,13 @@ class Cabinet:
         self._spaces = {number: Space() for number in numbers}
         self._spring = spring
         self._file = file
+        self._blackout: tuple[Moment, Callable[[], None]] | None = None
         self.moved: Callable[[int, Reading], None] = lambda number, reading: None
+        self.stirred: Callable[[], None] = lambda: None
+        self.is_forced = False
+        #: Tenths of a degree Celsius by zone.
+        self.climate: dict[Zone, int | None] = {Zone.AMBIENT: 180}
+        self.feed = Supply(Source.MAINS, 100)
         if file.exists():
             for number, (is_open, goods) in json.loads(file.read_text()).items():
                 self._spaces[int(number)] = Space(is_open=is_open, goods=goods)
@@ -47,12 +72,43 @@ class Cabinet:
         return list(self._spaces)
 
     def pulse(self, compartment: int) -> None:
-        """Drive a lock: the door springs open a moment later, if it can."""
-        self._spring(lambda: self._open(compartment))
+        """
+        Drive a lock: the door springs open a moment later, if it can.
+
+        Raises
+        ------
+        PowerCut
+            If the power was to go just before or just now.
+        """
+        moment, black_out = self._blackout or (None, None)
+        self._blackout = None
+        if black_out and moment == Moment.AFTER_PULSE:
+            self._spring(black_out)
+        if moment != Moment.BEFORE_PULSE:
+            self._spring(lambda: self._open(compartment))
+        if black_out and moment in {Moment.BEFORE_PULSE, Moment.IN_PULSE}:
+            black_out()
+            raise PowerCut
 
     def reading(self, compartment: int) -> Reading:
-        """Return what the sensor says."""
-        return Reading.OPEN if self._space(compartment).is_open else Reading.CLOSED
+        """Return what the sensor of a door says."""
+        return self._space(compartment).reading
+
+    def beep(self, compartment: int) -> None:
+        """Count a signal."""
+        self._space(compartment).num_beeps += 1
+
+    def is_tampered(self) -> bool:
+        """Tell whether the cabinet was forced open."""
+        return self.is_forced
+
+    def temperatures(self) -> Mapping[Zone, int | None]:
+        """Return how warm it is."""
+        return self.climate
+
+    def supply(self) -> Supply:
+        """Return what the cabinet lives on."""
+        return self.feed
 
     def put(self, compartment: int, goods: Iterable[str]) -> None:
         """Put goods into an open compartment."""
@@ -68,17 +124,29 @@ class Cabinet:
 
     def close(self, compartment: int) -> None:
         """Push a door shut; one that is shut stays so."""
-        space = self._space(compartment)
-        if space.is_open:
-            space.is_open = False
-            self._keep()
-            self.moved(compartment, Reading.CLOSED)
+        if self._space(compartment).is_open:
+            self._move(compartment, is_open=False)
+
+    def force(self, compartment: int) -> None:
+        """Open a door without its lock being driven."""
+        if not self._space(compartment).is_open:
+            self._move(compartment, is_open=True)
 
     def jam(self, compartment: int, *, is_jammed: bool) -> None:
         """Let a door stick, or stick no more."""
         self._space(compartment).is_jammed = is_jammed
 
-    def contents(self) -> dict[int, Space]:
+    def break_sensor(self, compartment: int, sensor: Sensor) -> None:
+        """Let a door's sensor fail, or work again."""
+        space = self._space(compartment)
+        before, space.sensor = space.reading, sensor
+        self._tell(compartment, before)
+
+    def black_out(self, moment: Moment, cut: Callable[[], None]) -> None:
+        """Let the power go at a moment of the next pulse."""
+        self._blackout = moment, cut
+
+    def contents(self) -> Mapping[int, Space]:
         """Return each compartment's door and goods."""
         return self._spaces
 
@@ -90,10 +158,21 @@ class Cabinet:
         space = self._space(compartment)
         if space.is_jammed or space.is_open:
             return
-        space.is_open = True
         space.num_openings += 1
+        self._move(compartment, is_open=True)
+
+    def _move(self, compartment: int, *, is_open: bool) -> None:
+        space = self._space(compartment)
+        before, space.is_open = space.reading, is_open
         self._keep()
-        self.moved(compartment, Reading.OPEN)
+        self._tell(compartment, before)
+        self.stirred()
+
+    def _tell(self, compartment: int, before: Reading) -> None:
+        """Let the device know what its sensor sees, if that has changed."""
+        reading = self.reading(compartment)
+        if reading != before:
+            self.moved(compartment, reading)
 
     def _through_open_door(self, compartment: int) -> Space:
         space = self._space(compartment)

@@ -10,8 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from lockers.device.cabinet import Impossible
+from lockers.device.faults import BadFault, fault_from
 from lockers.device.link import Refused, Unreachable
-from lockers.device.simulator import Fleet, SimulatedLocker
+from lockers.device.simulated import SimulatedLocker
+from lockers.device.simulator import Fleet
 
 Request = Mapping[str, Any]
 
@@ -32,7 +34,6 @@ class Control:
             "done": self._done,
             "contents": self._contents,
             "fault": self._fault,
-            "cut": self._cut,
         }
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -61,7 +62,7 @@ class Control:
             return {"id": number, "ok": await self._acts[request["do"]](request)}
         except KeyError as error:
             return {"id": number, "error": f"unknown or missing: {error}"}
-        except (Impossible, Unreachable) as error:
+        except (Impossible, Unreachable, BadFault) as error:
             return {"id": number, "error": str(error)}
         except Refused as refusal:
             return {"id": number, "error": refusal.code}
@@ -96,10 +97,8 @@ class Control:
         return {name: _doors(self._fleet.lockers[name]) for name in wanted}
 
     async def _fault(self, request: Request) -> None:
-        self._locker(request).cabinet.jam(request["compartment"], is_jammed=bool(request["jam"]))
-
-    async def _cut(self, request: Request) -> None:
-        self._locker(request).network.cut(float(request["seconds"]), half_open=bool(request.get("half_open")))
+        content = {name: value for name, value in request.items() if name not in {"id", "do", "locker"}}
+        fault_from(content).inflict(self._locker(request))
 
     def _locker(self, request: Request) -> SimulatedLocker:
         return self._fleet.lockers[request["locker"]]
@@ -112,6 +111,7 @@ def _doors(locker: SimulatedLocker) -> list[dict[str, Any]]:
             "door": "open" if space.is_open else "closed",
             "goods": list(space.goods),
             "num_openings": space.num_openings,
+            "num_beeps": space.num_beeps,
         }
         for number, space in locker.cabinet.contents().items()
     ]

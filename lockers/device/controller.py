@@ -14,9 +14,9 @@ from uuid import uuid4
 
 from lockers import wire
 from lockers.device.doors import Doors
-from lockers.device.hardware import Hardware, HardwareFailed, Reading
+from lockers.device.hardware import Bare, Hardware, HardwareFailed, Housing, Reading
 from lockers.device.identity import Identity
-from lockers.device.journal import Journal
+from lockers.device.journal import Journal, NotWritten
 from lockers.device.keypad import Keypad, Opening, Outcome, is_scanned, is_typed
 from lockers.device.messages import (
     Answer,
@@ -28,7 +28,9 @@ from lockers.device.messages import (
     is_whole,
 )
 from lockers.device.reporter import Reporter
+from lockers.device.sensors import Sensors
 from lockers.device.timekeeping import Calendar, ServerTime
+from lockers.device.trust import Trust
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +45,12 @@ QUESTIONS_KEPT = 64
 
 
 class Controller:
-    """Decides for one locker; all it touches is its journal and its hardware."""
+    """
+    Decides for one locker; all it touches is its journal and its hardware.
+
+    ``keep_identity`` writes the identity to disk when the server's keys change; without it, new keys are
+    known until the next start only.
+    """
 
     def __init__(
         self,
@@ -53,9 +60,12 @@ class Controller:
         hardware: Hardware,
         monotonic: Callable[[], float],
         wall_clock: Callable[[], datetime],
+        housing: Housing | None = None,
         opening_time_s: float = 10.0,
+        keep_identity: Callable[[Identity], None] = lambda identity: None,
     ) -> None:
-        self.identity = identity
+        housing = housing or Bare()
+        self._trust = Trust(identity, keep_identity)
         self._journal = journal
         self._hardware = hardware
         self._monotonic = monotonic
@@ -63,8 +73,13 @@ class Controller:
         self._server_time = ServerTime()
         self._reporter = Reporter(identity=identity, journal=journal, wall_clock=wall_clock)
         self._doors = Doors(
-            hardware=hardware, reporter=self._reporter, monotonic=monotonic, opening_time_s=opening_time_s
+            hardware=hardware,
+            housing=housing,
+            reporter=self._reporter,
+            monotonic=monotonic,
+            opening_time_s=opening_time_s,
         )
+        self._sensors = Sensors(housing=housing, reporter=self._reporter, monotonic=monotonic)
         self._calendar = Calendar(monotonic, journal.time)
         self._marked_s = self._booted_s
         known = journal.allowlist
@@ -83,26 +98,50 @@ class Controller:
         self._settled: dict[str, int] = {}
 
     @property
+    def identity(self) -> Identity:
+        """Return who the device is, and whom it obeys now."""
+        return self._trust.identity
+
+    @property
+    def is_greeted(self) -> bool:
+        """Tell whether a server that is believed has answered the last greeting."""
+        return self._trust.is_greeted
+
+    @property
     def link_epoch(self) -> str:
         """Return the nonce of the present connection."""
         return self._reporter.link_epoch
 
     def boot(self) -> None:
-        """Begin a life: say what became of the last one, and where the doors stand."""
-        before, last_seq = self._journal.boot_id, self._journal.last_seq
+        """
+        Begin a life: say what became of the last one, and how the cabinet stands.
+
+        Raises
+        ------
+        NotWritten
+            If the disk is full; it may be tried again.
+        """
         self._journal.begin_boot(f"{self._journal.num_boots + 1:08d}-{secrets.token_hex(8)}")
-        self._reporter.report(
-            "booted", {"previous_boot_id": before, "previous_seq": last_seq if before else 0}
-        )
+        before, last_seq = self._journal.after or (None, 0)
+        self._reporter.report("booted", {"previous_boot_id": before, "previous_seq": last_seq})
         for command_id in self._journal.interrupted():
             self._respond(command_id, error_code="INTERRUPTED")
-        self._doors.report_all()
+        self._doors.begin()
+        self._sensors.look()
 
     def hello(self) -> wire.Envelope:
         """Return a greeting that begins a connection; commands of an earlier one are refused from now on."""
         self._reporter.begin_connection()
-        data = {"boot_id": self._journal.boot_id, "num_hellos": self._journal.begin_connection()}
-        return self._reporter.seal(event="hello", data=data)
+        greeting = self._reporter.seal(
+            event="hello",
+            data={
+                "boot_id": self._journal.boot_id,
+                "num_hellos": self._journal.begin_connection(),
+                "list_version": self._keypad.list_version(obeyed=self.identity.server_keys),
+            },
+        )
+        self._trust.begin_connection(greeting)
+        return greeting
 
     def poll(self) -> wire.Envelope:
         """Return a request for commands; it names those that are in hand already."""
@@ -124,9 +163,19 @@ class Controller:
         """Tell whether the locker has a list by which it can answer codes itself."""
         return self._keypad.has_list
 
-    def decides_alone(self, code: str) -> bool:
-        """Tell whether the server cannot help: it is behind on what happened here, or nobody may type now."""
-        return self.knows_codes and (self._keypad.is_ahead() or (is_typed(code) and self._keypad.is_locked()))
+    def answer_first(self, code: str) -> Answer | None:
+        """
+        Answer a code before the server is asked, if it must not be.
+
+        As long as the server is behind on what was opened here by the list, the list decides what it can.
+        Codes typed at a locked keypad go nowhere.
+        """
+        if is_typed(code) and self._keypad.is_locked():
+            return Answer(outcome=Outcome.LOCKED_OUT)
+        if not self._keypad.is_ahead():
+            return None
+        decision = self._keypad.decide(code)
+        return self._open(decision) if isinstance(decision, Opening) else None
 
     def note_answer(self, answer: Answer) -> None:
         """Count what the server says to a typed code, should the next ones be tried without it."""
@@ -171,23 +220,17 @@ class Controller:
     ) -> Answer | None:
         """Take the server's answer to a request, and do what it commands."""
         answer = None
+        # A report may be sent again, and the answer to its first copy come when its second was sent.
+        is_fresh = "seq" not in request
         for message in filter(self.is_genuine, messages):
-            if message.get("in_reply_to") == request["message_id"]:
+            if is_fresh and message.get("in_reply_to") == request["message_id"]:
                 self.learn_time(message, sent_s=sent_s, received_s=received_s)
             answer = self.take(message) or answer
         return answer
 
     def is_genuine(self, message: object) -> TypeGuard[wire.Envelope]:
         """Tell whether a message is the server's, and for this device."""
-        if not isinstance(message, dict) or message.get("device_id") != self.identity.device_id:
-            logger.warning("%s: a message from elsewhere was ignored", self.identity.locker)
-            return False
-        try:
-            wire.check(message, self.identity.server_keys[str(message.get("kid"))])
-        except (KeyError, wire.BadEnvelope):
-            logger.warning("%s: a forged message was ignored", self.identity.locker)
-            return False
-        return True
+        return self._trust.is_genuine(message)
 
     def learn_time(self, answer: wire.Envelope, *, sent_s: float, received_s: float) -> None:
         """Learn the server's time from a genuine answer, given when we asked and when it arrived."""
@@ -209,7 +252,10 @@ class Controller:
             match message.get("action"):
                 case "open_compartment":
                     self.execute(message)
-                case "hello_accepted" | "messages_accepted":
+                case "hello_accepted":
+                    self._forget(accepted_in(message))
+                    self._trust.follow(message)
+                case "messages_accepted":
                     self._forget(accepted_in(message))
                 case "put_allowlist":
                     self._keep_list(message)
@@ -239,7 +285,11 @@ class Controller:
         if refusal := self._refusal(command, number):
             self._respond(command_id, error_code=refusal)
             return
-        self._journal.remember_seen(command_id)
+        try:
+            self._journal.remember_seen(command_id)
+        except NotWritten:
+            self._respond(command_id, error_code="DISK_FULL")
+            return
         self._keypad.note_errand(command_id, *errand_in(command))
         self._drive(command, command_id, number)
 
@@ -254,7 +304,9 @@ class Controller:
 
     def tick(self) -> None:
         """Notice what did not happen in time, and how time passes."""
+        self._journal.catch_up()
         self._doors.tick()
+        self._sensors.look()
         if self._monotonic() - self._marked_s >= MARK_TIME_EVERY_S:
             self._mark_time()
 
@@ -313,7 +365,10 @@ class Controller:
             "purpose": opening.entry.purpose,
             "compartment_number": opening.number,
         }
-        self._reporter.report("code_accepted", told, transaction_id=command_id, begins=command_id)
+        try:
+            self._reporter.report("code_accepted", told, transaction_id=command_id, begins=command_id)
+        except NotWritten:
+            return Answer(outcome=Outcome.HARDWARE_FAILED)
         self._keypad.forgive(opening.entry.entry_id)
         if not self._pulse(command_id, opening.number):
             return Answer(outcome=Outcome.HARDWARE_FAILED)
@@ -326,7 +381,11 @@ class Controller:
         self._reporter.report("code_rejected", {"locked_for_s": locked_s})
 
     def _keep_list(self, message: wire.Envelope) -> None:
-        version = self._keypad.put(message)
+        try:
+            version = self._keypad.put(message, obeyed=self.identity.server_keys)
+        except NotWritten:
+            logger.warning("%s: a list of codes finds no room", self.identity.locker)
+            return
         if version is not None:
             self._mark_time()
             self._reporter.report("allowlist_stored", {"version": version})

@@ -39,6 +39,7 @@ class Door:
     is_open: bool
     goods: tuple[str, ...]
     num_openings: int = 0
+    num_beeps: int = 0
 
 
 class Hands:
@@ -100,11 +101,15 @@ class Hands:
 
     async def jam(self, locker: str, compartment: int, *, is_jammed: bool = True) -> None:
         """Let a door stick, or stick no more."""
-        await self._ask("fault", locker=locker, compartment=compartment, jam=is_jammed)
+        await self.inflict(locker, "jam", compartment=compartment, on=is_jammed)
 
     async def cut(self, locker: str, seconds: float, *, half_open: bool = False) -> None:
         """Cut a locker's network for some time; half-open, nobody is told and nothing passes."""
-        await self._ask("cut", locker=locker, seconds=seconds, half_open=half_open)
+        await self.inflict(locker, "cut", seconds=seconds, half_open=half_open)
+
+    async def inflict(self, locker: str, fault: str, **arguments: Any) -> None:
+        """Let a locker suffer any fault there is."""
+        await self._ask("fault", locker=locker, fault=fault, **arguments)
 
     async def contents(self, locker: str | None = None) -> dict[str, list[Door]]:
         """Look into one locker, or into all."""
@@ -116,6 +121,7 @@ class Hands:
                     is_open=door["door"] == "open",
                     goods=tuple(door["goods"]),
                     num_openings=door["num_openings"],
+                    num_beeps=door["num_beeps"],
                 )
                 for door in doors
             ]

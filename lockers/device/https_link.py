@@ -92,9 +92,7 @@ class HttpsLink(Link):
         while True:
             try:
                 if self._monotonic() - self._heard_s > SILENCE_S:
-                    await self._exchange("hello/", self._controller.hello(), timeout_s=TIMEOUT_S)
-                    self._connected.set()
-                    self._news.set()
+                    await self._greet()
                 await self._exchange("poll/", self._controller.poll(), timeout_s=TIMEOUT_S)
                 backoff.succeeded()
             except Refused as refusal:
@@ -107,6 +105,14 @@ class HttpsLink(Link):
                 logger.info("%s: %s", self._controller.identity.locker, error)
                 self._is_lost = True
                 await backoff.wait()
+
+    async def _greet(self) -> None:
+        await self._exchange("hello/", self._controller.hello(), timeout_s=TIMEOUT_S)
+        if not self._controller.is_greeted:
+            self._heard_s = float("-inf")
+            raise Unreachable("whoever answered the greeting is not believed")
+        self._connected.set()
+        self._news.set()
 
     async def _report(self) -> None:
         backoff = Backoff()

@@ -5,6 +5,7 @@ One append-only file of JSON lines, synced to disk before anything that depends 
 a power cut was never depended on and is dropped; any other damage stops the device rather than open a door.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,6 +30,10 @@ class JournalDamaged(Exception):
     """The journal cannot be trusted; a person has to look at it."""
 
 
+class NotWritten(Exception):
+    """The disk is full or broken; what depends on being written down must not happen."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failures:
     """Wrong codes: how many, how often they locked the keypad, for how long last, and whose are forgiven."""
@@ -46,7 +51,14 @@ class Log(Protocol):
         """Return all records, the oldest first."""
 
     def append(self, records: Sequence[Record]) -> None:
-        """Add records; when this returns they survive a power cut."""
+        """
+        Add records; when this returns they survive a power cut.
+
+        Raises
+        ------
+        OSError
+            If that is not possible; none of them is there then.
+        """
 
     def rewrite(self, records: Sequence[Record]) -> None:
         """Replace everything; a power cut leaves either the old or the new."""
@@ -80,23 +92,34 @@ class FileLog:
             raise JournalDamaged(str(self._path)) from error
 
     def append(self, records: Sequence[Record]) -> None:
-        """Add records and wait until they are on disk."""
+        """Add records and wait until they are on disk; a disk that becomes full takes all or nothing."""
         if self._file is None:
             self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             _sync_directory(self._path.parent)
-        os.write(self._file, _lines(records))
-        os.fdatasync(self._file)
+        before = os.fstat(self._file).st_size
+        content = memoryview(_lines(records))
+        try:
+            while content:
+                content = content[os.write(self._file, content) :]
+            os.fdatasync(self._file)
+        except OSError:
+            os.ftruncate(self._file, before)
+            raise
 
     def rewrite(self, records: Sequence[Record]) -> None:
         """Write a new file beside the old one and put it in its place."""
         draft = self._path.with_suffix(".draft")
-        with draft.open("wb") as file:
-            file.write(_lines(records))
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with draft.open("wb") as file:
+                file.write(_lines(records))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
         draft.replace(self._path)
-        _sync_directory(self._path.parent)
         self.close()
+        _sync_directory(self._path.parent)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -106,15 +129,23 @@ class FileLog:
 
 
 class Journal:
-    """The memory of a locker over all its boots."""
+    """
+    The memory of a locker over all its boots.
+
+    While the disk takes nothing, what is merely to be told is held in memory, and told once it is written;
+    nothing is told that could be forgotten. What something depends on raises ``NotWritten``.
+    """
 
     def __init__(self, log: Log) -> None:
         self._log = log
+        self._held: list[Record] = []
         self._num_records = 0
         self.num_boots = 0
         self.num_hellos = 0
         self.boot_id: str | None = None
         self.last_seq = 0
+        #: The last report of earlier boots.
+        self.after: tuple[str, int] | None = None
         self.allowlist: Record | None = None
         self.failures = Failures()
         #: The server's time when it was last heard of, and since then how late it was at least.
@@ -127,8 +158,15 @@ class Journal:
             self._take(record)
 
     def begin_boot(self, boot_id: str) -> None:
-        """Begin a new life; sequence numbers start again."""
-        self._write([{"is": "boot", "boot_id": boot_id, "number": self.num_boots + 1}])
+        """
+        Begin a new life; sequence numbers start again.
+
+        Raises
+        ------
+        NotWritten
+            If the disk does not take it.
+        """
+        self._write([{"is": "boot", "boot_id": boot_id, "number": self.num_boots + 1}], is_vital=True)
 
     def begin_connection(self) -> int:
         """Count a greeting, and return the count."""
@@ -136,8 +174,15 @@ class Journal:
         return self.num_hellos
 
     def remember_seen(self, command_id: str) -> None:
-        """Remember a command for ever more: whatever happens next, it is not executed again."""
-        self._write([{"is": "seen", "command_id": command_id}])
+        """
+        Remember a command for ever more: whatever happens next, it is not executed again.
+
+        Raises
+        ------
+        NotWritten
+            If the disk does not take it.
+        """
+        self._write([{"is": "seen", "command_id": command_id}], is_vital=True)
 
     def report(self, envelope: Record, *, answers: str | None = None, begins: str | None = None) -> None:
         """
@@ -145,12 +190,17 @@ class Journal:
 
         ``answers`` names the command that it answers; ``begins`` one that the device gives itself, which is
         remembered as seen in the same breath.
+
+        Raises
+        ------
+        NotWritten
+            If it begins a command, and the disk does not take it.
         """
         record = {"is": "report", "envelope": envelope}
         if answers is not None:
             record["command_id"] = answers
         seen = [] if begins is None else [{"is": "seen", "command_id": begins}]
-        self._write([*seen, record])
+        self._write([*seen, record], is_vital=begins is not None)
 
     def forget(self, boot_id: str, seq: int) -> None:
         """Note that the reports of a boot up to a number are acknowledged."""
@@ -172,8 +222,15 @@ class Journal:
         return oldest - 1 if oldest > seq + 1 else None
 
     def keep_list(self, envelope: Record) -> None:
-        """Keep a list of codes in place of the one before."""
-        self._write([{"is": "list", "envelope": envelope}])
+        """
+        Keep a list of codes in place of the one before.
+
+        Raises
+        ------
+        NotWritten
+            If the disk does not take it.
+        """
+        self._write([{"is": "list", "envelope": envelope}], is_vital=True)
 
     def mark_time(self, contact: datetime, now: datetime) -> None:
         """Keep the server's time when it was last heard of, and how late it is at least."""
@@ -191,12 +248,18 @@ class Journal:
         self._write([{"is": "failures", "num_failures": 0, **kept, "forgiven": forgiven}])
 
     def unreported(self) -> list[Record]:
-        """Return the reports not yet acknowledged, in the order in which they were made."""
-        return [self._reports[place] for place in sorted(self._places_unreported())]
+        """Return the reports on disk that are not yet acknowledged, in the order in which they were made."""
+        held = {(report["boot_id"], report["seq"]) for report in self._held_reports()}
+        return [self._reports[place] for place in sorted(self._places_unreported()) if place not in held]
 
     def has_unreported(self) -> bool:
-        """Tell whether any report is not yet acknowledged."""
-        return self._num_unreported > 0
+        """Tell whether any report on disk is not yet acknowledged."""
+        return self._num_unreported > sum(1 for _ in self._held_reports())
+
+    def catch_up(self) -> None:
+        """Write what is held in memory, if there is room by now."""
+        if self._held:
+            self._write([])
 
     def reports_after(self, place: tuple[str, int]) -> list[Record]:
         """Return the reports made after one, as far as they are still there, in their order."""
@@ -219,19 +282,32 @@ class Journal:
         """Return the commands that were seen, but never answered: the power went in between."""
         return [command_id for command_id, answer in self._seen.items() if answer is None]
 
-    def _write(self, records: Sequence[Record]) -> None:
-        self._log.append(records)
+    def _write(self, records: Sequence[Record], *, is_vital: bool = False) -> None:
+        try:
+            self._log.append([*self._held, *records])
+        except OSError as error:
+            if is_vital:
+                raise NotWritten from error
+            self._held += records
+        else:
+            self._held.clear()
         for record in records:
             self._take(record)
-        if self._num_records > COMPACT_AFTER_RECORDS + len(self._reports):
-            compact = list(self._compact())
+        if self._num_records > COMPACT_AFTER_RECORDS + len(self._reports) and not self._held:
+            self._rewrite()
+
+    def _rewrite(self) -> None:
+        """Write the file anew; where there is no room for that, the old one is as good."""
+        compact = list(self._compact())
+        with contextlib.suppress(OSError):
             self._log.rewrite(compact)
-            self._num_records = len(compact)
+        self._num_records = len(compact)
 
     def _take(self, record: Record) -> None:
         self._num_records += 1
         match record["is"]:
             case "boot":
+                self.after = _place_in(record["after"]) if "after" in record else self._last_place()
                 self.boot_id, self.num_boots, self.last_seq = record["boot_id"], record["number"], 0
             case "hello":
                 self.num_hellos = record["number"]
@@ -266,12 +342,26 @@ class Journal:
     def _note_acknowledged(self, boot_id: str, seq: int) -> None:
         self._acknowledged[boot_id] = seq
         while len(self._acknowledged) > BOOTS_KEPT:
-            del self._acknowledged[min(self._acknowledged)]
+            self._forget_boot(min(self._acknowledged))
         self._num_unreported = sum(1 for _ in self._places_unreported())
         excess = len(self._reports) - self._num_unreported - REPORTS_KEPT
         for place in islice([*self._reports], max(0, excess)):
             if place[1] <= self._acknowledged.get(place[0], 0):
                 del self._reports[place]
+
+    def _forget_boot(self, boot_id: str) -> None:
+        """Forget how far a boot was acknowledged, and the reports that were."""
+        seq = self._acknowledged[boot_id]
+        for place in [place for place in self._reports if place[0] == boot_id and place[1] <= seq]:
+            del self._reports[place]
+        del self._acknowledged[boot_id]
+
+    def _held_reports(self) -> Iterator[Record]:
+        return (record["envelope"] for record in self._held if record["is"] == "report")
+
+    def _last_place(self) -> tuple[str, int] | None:
+        """Return the last report; boots that ended before their first one do not count."""
+        return (self.boot_id, self.last_seq) if self.boot_id and self.last_seq else self.after
 
     def _places_unreported(self) -> Iterator[tuple[str, int]]:
         for boot_id, seq in self._reports:
@@ -289,7 +379,7 @@ class Journal:
             del self._seen[next(iter(self._seen))]
 
     def _compact(self) -> Iterable[Record]:
-        yield {"is": "boot", "boot_id": self.boot_id, "number": self.num_boots}
+        yield {"is": "boot", "boot_id": self.boot_id, "number": self.num_boots, "after": self.after}
         yield {"is": "hello", "number": self.num_hellos}
         for envelope in self._reports.values():
             yield {"is": "report", "envelope": envelope}
@@ -307,6 +397,10 @@ class Journal:
                 yield {"is": "seen", "command_id": command_id}
             else:
                 yield {"is": "answered", "command_id": command_id, "envelope": answer}
+
+
+def _place_in(written: list[Any] | None) -> tuple[str, int] | None:
+    return None if written is None else (written[0], written[1])
 
 
 def _failures_in(record: Record) -> Failures:

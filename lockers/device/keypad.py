@@ -7,7 +7,7 @@ clock; a list that is out of touch stays good for 72 hours, after that each entr
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -71,6 +71,7 @@ class Keypad:
         self._calendar = calendar
         self._monotonic = monotonic
         self._list = None if allowlist is None else allowlist_in(allowlist)
+        self._signer = None if allowlist is None else str(allowlist["kid"])
         self._received_s = monotonic()
         self._made_s: dict[str, float] = {}
         self._errands: dict[str, Errand] = {}
@@ -83,20 +84,31 @@ class Keypad:
         """Tell whether the locker can answer codes by itself."""
         return self._list is not None and self._list_key is not None
 
-    def put(self, message: wire.Envelope) -> int | None:
+    def list_version(self, *, obeyed: Container[str]) -> int:
+        """
+        Return the version of the list; 0 if there is none, or if who signed it is obeyed no more.
+
+        Such a list serves until a restart or until there is another, and that may have any version.
+        """
+        return self._list.version if self._list is not None and self._signer in obeyed else 0
+
+    def put(self, message: wire.Envelope, *, obeyed: Container[str]) -> int | None:
         """
         Keep a list and return its version, unless it is older than the present one.
+
+        ``obeyed`` are the names of the keys that may have signed lists.
 
         Raises
         ------
         BadEnvelope
             If it cannot be read.
         """
-        fresh = allowlist_in(message)
-        if self._list is not None and fresh.version <= self._list.version:
-            return self._list.version if fresh.version == self._list.version else None
+        fresh, present = allowlist_in(message), self.list_version(obeyed=obeyed)
+        if fresh.version <= present:
+            return present if fresh.version == present else None
         self._journal.keep_list(message)
-        self._list, self._received_s = fresh, self._monotonic()
+        self._list, self._signer = fresh, str(message["kid"])
+        self._received_s = self._monotonic()
         return fresh.version
 
     def note_made(self, report: wire.Envelope) -> None:

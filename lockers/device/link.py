@@ -89,9 +89,10 @@ class Link(ABC):
             If it gives no answer and the locker has no list.
         """
         question = None
-        if not self._controller.knows_codes or (
-            self._is_in_touch() and not self._controller.decides_alone(code)
-        ):
+        if self._is_in_touch() or not self._controller.knows_codes:
+            if answer := self._controller.answer_first(code):
+                self.has_news()
+                return answer
             question = self._controller.entered(code)
             try:
                 answer = await self._ask(question)

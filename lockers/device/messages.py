@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 from uuid import UUID
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from lockers import wire
 
 
@@ -74,6 +76,26 @@ def accepted_in(message: wire.Envelope) -> Mapping[str, int]:
     if not isinstance(accepted, dict) or not all(is_whole(seq) for seq in accepted.values()):
         raise wire.BadEnvelope("no numbers of accepted reports")
     return accepted
+
+
+def server_keys_in(message: wire.Envelope) -> Mapping[str, Ed25519PublicKey] | None:
+    """
+    Return the keys that a device is to obey, by name; nothing if the message does not speak of them.
+
+    Raises
+    ------
+    BadEnvelope
+        If one cannot be read, or goes by another's name.
+    """
+    named = data_in(message).get("server_keys")
+    if named is None:
+        return None
+    if not isinstance(named, dict) or not all(isinstance(text, str) for text in named.values()):
+        raise wire.BadEnvelope("no keys by name")
+    keys = {kid: wire.public_key(text) for kid, text in named.items()}
+    if any(wire.key_id(key) != kid for kid, key in keys.items()):
+        raise wire.BadEnvelope("a key by another's name")
+    return keys
 
 
 def answer_in(message: wire.Envelope) -> Answer:

@@ -1,10 +1,12 @@
 """
 The network of a simulated locker, which can be cut: as if somebody pulled the plug, or silently.
 
-Whatever a locker sends and receives, over HTTPS or MQTT, passes through here.
+It can also double and reorder what it carries. Whatever a locker sends and receives, over HTTPS or MQTT,
+passes through here.
 """
 
 import asyncio
+import json
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
@@ -16,6 +18,7 @@ import httpx
 import paho.mqtt.client as paho
 
 from lockers.device.connection import TIMEOUT_S, Connection
+from lockers.device.disorder import Disorder
 from lockers.device.identity import Broker
 
 Request = Coroutine[Any, Any, httpx.Response]
@@ -25,6 +28,7 @@ class Network:
     """What lies between one locker and the world."""
 
     def __init__(self) -> None:
+        self.disorder = Disorder()
         self._is_up = asyncio.Event()
         self._is_up.set()
         self._is_half_open = False
@@ -115,7 +119,7 @@ class Transport(httpx.AsyncBaseTransport):
         """Send a request and return the response, unless the network or the patience ends."""
         try:
             async with asyncio.timeout(request.extensions["timeout"]["read"]):
-                return await self._network.carry(lambda: self._transport.handle_async_request(request))
+                return await self._send(request)
         except TimeoutError as error:
             raise httpx.ReadTimeout("no response", request=request) from error
         except ConnectionError as error:
@@ -123,7 +127,34 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Let go of what carries the requests."""
+        self._network.disorder.end()
         await self._transport.aclose()
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        disorder = self._network.disorder
+        if not disorder.reigns:
+            return await self._carry(request)
+        said = _with_messages(request.content, disorder.upset_said)
+        request = httpx.Request(
+            request.method,
+            request.url,
+            headers=_headers(request),
+            content=said,
+            extensions=request.extensions,
+        )
+        disorder.echo(lambda: self._carry_copy(request))
+        await asyncio.sleep(disorder.delay_s())
+        response = await self._carry(request)
+        await response.aread()
+        heard = _with_messages(response.content, disorder.upset_heard)
+        return httpx.Response(response.status_code, headers=_headers(response), content=heard)
+
+    async def _carry_copy(self, request: httpx.Request) -> None:
+        response = await self._carry(request)
+        await response.aread()
+
+    async def _carry(self, request: httpx.Request) -> httpx.Response:
+        return await self._network.carry(lambda: self._transport.handle_async_request(request))
 
 
 class Line(Connection):
@@ -161,6 +192,13 @@ class Line(Connection):
         self._network.leave(self)
         await super().__aexit__(kind, error, trace)
 
+    async def send(self, name: str, content: object, *, within_s: float = TIMEOUT_S) -> None:
+        """Publish as others do, or later, or once more."""
+        disorder = self._network.disorder
+        disorder.echo(lambda: super(Line, self).send(name, content, within_s=within_s))
+        await asyncio.sleep(disorder.delay_s())
+        await super().send(name, content, within_s=within_s)
+
     def suffer(self, *, half_open: bool) -> None:
         """Be cut."""
         if half_open:
@@ -182,6 +220,15 @@ class Line(Connection):
             self._network.leave(self)
             self.hang_up()
 
+    def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
+        """Hear a message as others do, or later, with those that come again."""
+        disorder = self._network.disorder
+        for heard in disorder.upset_heard([message]):
+            if delay_s := disorder.delay_s():
+                self._loop.call_later(delay_s, super()._on_message, client, userdata, heard)
+            else:
+                super()._on_message(client, userdata, heard)
+
     def _freeze(self) -> None:
         open_socket = self._open_socket()
         if self._is_frozen or not open_socket:
@@ -194,6 +241,23 @@ class Line(Connection):
     def _open_socket(self) -> socket.socket | None:
         found = self._client.socket()
         return found if isinstance(found, socket.socket) else None
+
+
+def _with_messages(content: bytes, upset: Callable[[list[Any]], list[Any]]) -> bytes:
+    """Return a body whose list of messages, if it has one, is upset."""
+    try:
+        body = json.loads(content)
+    except ValueError:
+        return content
+    if not isinstance(body, dict) or "messages" not in body:
+        return content
+    return json.dumps({**body, "messages": upset(body["messages"])}).encode()
+
+
+def _headers(message: httpx.Request | httpx.Response) -> dict[str, str]:
+    """Return the headers that say nothing of the length or form of the body."""
+    unfit = {"content-length", "content-encoding", "transfer-encoding"}
+    return {name: value for name, value in message.headers.items() if name.lower() not in unfit}
 
 
 def _do_nothing(client: paho.Client, data: object, open_socket: object) -> None:

@@ -6,24 +6,25 @@ import functools
 import logging
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 
 from lockers.device import identity
-from lockers.device.cabinet import Cabinet, Impossible
+from lockers.device.cabinet import Cabinet
 from lockers.device.controller import Controller
 from lockers.device.enrolment import enrol
-from lockers.device.hardware import Reading
+from lockers.device.faults import Fault, befall
 from lockers.device.https_link import HttpsLink
 from lockers.device.identity import Identity
 from lockers.device.journal import FileLog, Journal
 from lockers.device.link import Link, LinkKind, Unreachable
-from lockers.device.messages import Answer
 from lockers.device.mqtt_link import MqttLink
 from lockers.device.network import Line, Network, Transport
+from lockers.device.power import Power, PoweredLog
+from lockers.device.simulated import Life, SimulatedLocker
 
 logger = logging.getLogger(__name__)
 
@@ -32,65 +33,12 @@ SPRING_S = 0.02
 ENROL_AGAIN_AFTER_S = 1.0
 
 
-class SimulatedLocker:
-    """One locker: its cabinet, its mind, its link, its network."""
-
-    def __init__(self, cabinet: Cabinet, controller: Controller, link: Link, network: Network) -> None:
-        self.cabinet = cabinet
-        self.network = network
-        self._controller = controller
-        self._link = link
-        self._moved = asyncio.Condition()
-        cabinet.moved = self._door_moved
-
-    async def run(self) -> None:
-        """Boot and stay connected."""
-        self._controller.boot()
-        try:
-            await self._link.run()
-        finally:
-            self.network.mend()
-
-    async def until_connected(self) -> None:
-        """Wait until the server has answered a greeting."""
-        await self._link.until_connected()
-
-    async def enter(self, code: str) -> Answer:
-        """Type a code at the keypad, or hold a QR code before the scanner."""
-        return await self._link.enter(code)
-
-    async def wait_open(self, number: int, timeout_s: float) -> bool:
-        """Wait until a door stands open; tell whether it does."""
-        try:
-            async with asyncio.timeout(timeout_s), self._moved:
-                await self._moved.wait_for(lambda: self.cabinet.is_open(number))
-        except TimeoutError:
-            return False
-        return True
-
-    def press_done(self, number: int) -> None:
-        """Press the button that says that a compartment is empty."""
-        if number not in self.cabinet.compartments:
-            raise Impossible(f"there is no compartment {number}")
-        self._controller.button_pressed(number)
-        self._link.has_news()
-
-    def _door_moved(self, number: int, reading: Reading) -> None:
-        self._controller.door_moved(number, reading)
-        self._link.has_news()
-        asyncio.get_running_loop().create_task(self._announce())
-
-    async def _announce(self) -> None:
-        async with self._moved:
-            self._moved.notify_all()
-
-
 class Fleet:
     """
     All simulated lockers of a process, by name.
 
     All are brought into service over HTTPS. ``ca_file`` says who signed the broker's certificate; without it,
-    whom the system trusts.
+    whom the system trusts. ``script`` is what they suffer.
     """
 
     def __init__(
@@ -102,12 +50,15 @@ class Fleet:
         link: LinkKind = LinkKind.HTTPS,
         ca_file: Path | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        script: Sequence[Fault] = (),
     ) -> None:
         self._directory = directory
         self._opening_time_s = opening_time_s
         self._link = link
         self._lockers: dict[str, SimulatedLocker] = {}
         self._runs: dict[str, asyncio.Task[None]] = {}
+        self._script = script
+        self._troubles: dict[str, asyncio.Task[None]] = {}
         self._link_url = f"{base_url.rstrip('/')}/api/v1/link/"
         self._transport = transport
         self._trust = httpx.create_ssl_context(trust_env=False)
@@ -134,6 +85,7 @@ class Fleet:
             raise
         run = self._runs[name] = asyncio.create_task(_run(locker, http), name=f"locker {name}")
         run.add_done_callback(self._ended)
+        self._troubles[name] = asyncio.create_task(befall(locker, name, self._script))
         connected = asyncio.create_task(locker.until_connected())
         await asyncio.wait({run, connected}, return_when=asyncio.FIRST_COMPLETED)
         if not connected.done():
@@ -145,13 +97,15 @@ class Fleet:
         """Take a locker out of service; it falls silent."""
         del self._lockers[name]
         self._runs.pop(name).cancel()
+        self._troubles.pop(name).cancel()
 
     async def close(self) -> None:
         """Stop all lockers."""
-        for run in self._runs.values():
-            run.cancel()
+        tasks = [*self._runs.values(), *self._troubles.values()]
+        for task in tasks:
+            task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(*self._runs.values(), return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _connection(self, network: Network) -> httpx.AsyncClient:
         """Return a connection for one locker: in life each stands in a village of its own."""
@@ -195,17 +149,23 @@ class Fleet:
         def spring(open_door: Callable[[], None]) -> None:
             loop.call_later(SPRING_S, open_door)
 
+        def wake(locker: SimulatedLocker) -> Life:
+            power, log = Power(), FileLog(directory / "journal.jsonl")
+            known = identity.known(directory)
+            controller = Controller(
+                identity=known[0] if known else who,
+                journal=Journal(PoweredLog(log, power, is_full=lambda: locker.disk_is_full)),
+                hardware=locker.cabinet,
+                housing=locker.cabinet,
+                monotonic=time.monotonic,
+                wall_clock=lambda: _wall_clock() + locker.clock_is_off,
+                opening_time_s=self._opening_time_s,
+                keep_identity=lambda changed: identity.keep(directory, changed, numbers),
+            )
+            return Life(power, log, controller, self._link_of(controller, network, http))
+
         cabinet = Cabinet(numbers, spring=spring, file=directory / "cabinet.json")
-        controller = Controller(
-            identity=who,
-            journal=Journal(FileLog(directory / "journal.jsonl")),
-            hardware=cabinet,
-            monotonic=time.monotonic,
-            wall_clock=_wall_clock,
-            opening_time_s=self._opening_time_s,
-        )
-        link = self._link_of(controller, network, http)
-        return SimulatedLocker(cabinet, controller, link, network)
+        return SimulatedLocker(cabinet, network, wake)
 
     def _link_of(self, controller: Controller, network: Network, http: httpx.AsyncClient) -> Link:
         if self._link == LinkKind.HTTPS:

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 #: How far a quartz may run off, in seconds per second; generous.
 DRIFT = 5e-4
+#: Timestamps are cut off at milliseconds.
+RESOLUTION_S = 0.001
 
 
 class ServerTime:
@@ -22,7 +24,7 @@ class ServerTime:
 
     def learn(self, stamp: datetime, *, sent_s: float, received_s: float) -> None:
         """Take an answer's timestamp, with the monotonic moments of our request and its arrival."""
-        at_most, at_least = stamp.timestamp() - sent_s, stamp.timestamp() - received_s
+        at_most, at_least = stamp.timestamp() + RESOLUTION_S - sent_s, stamp.timestamp() - received_s
         present = self._bound(received_s)
         if present is None or at_most < present or at_least > present:
             self._ahead_s, self._learned_s = at_most, received_s
