@@ -50,6 +50,18 @@ def told_by(file: Path) -> datetime:
         return real
 
 
+def real_moment(moment: datetime) -> datetime:
+    """Return the real moment that belongs to one of business time, as far as its course is known now."""
+    if not settings.CLOCK_FILE:
+        return moment
+    try:
+        course = _course(Path(settings.CLOCK_FILE))
+    except FileNotFoundError:
+        return moment
+    real_s = course.real_s + (moment.timestamp() - course.business_s) / (course.rate or 1)
+    return datetime.fromtimestamp(round(real_s), tz=UTC)
+
+
 def steer(file: Path, *, to: datetime | None = None, rate: float) -> None:
     """
     Let business time go on from ``to`` (default: from where it stands) at another rate.

@@ -103,7 +103,7 @@ def handles(
     name: str,
     *,
     queue: str,
-    lease_s: float = 60,
+    lease_s: float = 30,
     one_transaction: bool = True,
     max_attempts: int = MAX_ATTEMPTS,
 ) -> Callable[[Handler], Handler]:

@@ -2,30 +2,38 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import cache
 
 from django.db import transaction
+from django.db.models import F
 
 from common.models import Intent
 
 #: A message this old counts as lost; sooner would double the queue behind a worker that is merely slow.
 AGAIN_AFTER = timedelta(seconds=60)
+#: Where nothing is queued nothing can be doubled: what nobody works on by now went with a worker or a broker.
+AGAIN_AFTER_IF_IDLE = timedelta(seconds=15)
+#: Into a queue longer than this nothing is put a second time.
+LONG_QUEUE = 1000
 BATCH = 200
 
 
-def hand_out(publish: Callable[[int, str], None], *, at: datetime, is_long: Callable[[str], bool]) -> int:
+def hand_out(publish: Callable[[int, str], None], *, at: datetime, length: Callable[[str], int]) -> int:
     """
     Publish the open intents that have no fresh message, and return how many.
 
-    ``publish`` takes the identifier and the queue; ``is_long`` tells whether a queue is so long that what
-    was handed out before must not be handed out again yet. ``at`` is real time.
+    ``publish`` takes the identifier and the queue; ``length`` tells how many messages wait in a queue. ``at``
+    is real time.
     """
-    open_intents = Intent.objects.to_hand_out(at=at, again_after=AGAIN_AFTER)
+    open_intents = Intent.objects.to_hand_out(at=at, again_after=AGAIN_AFTER_IF_IDLE)
     if not open_intents.exists():
         # Most passes find nothing; they should not take SQLite's one write lock to learn it.
         return 0
+    length = cache(length)
     with transaction.atomic():
-        due = list(open_intents.order_by("pk").select_for_update(skip_locked=True)[:BATCH])
-        chosen = [intent for intent in due if intent.handed_out_at is None or not is_long(intent.queue)]
+        new_first = open_intents.order_by(F("handed_out_at").asc(nulls_first=True), "pk")
+        due = list(new_first.select_for_update(skip_locked=True)[:BATCH])
+        chosen = [intent for intent in due if _needs_message(intent, at=at, length=length)]
         Intent.objects.filter(pk__in=[intent.pk for intent in chosen]).update(handed_out_at=at)
     for done, intent in enumerate(chosen):
         try:
@@ -35,3 +43,12 @@ def hand_out(publish: Callable[[int, str], None], *, at: datetime, is_long: Call
             Intent.objects.filter(pk__in=unsent, handed_out_at=at).update(handed_out_at=None)
             raise
     return len(chosen)
+
+
+def _needs_message(intent: Intent, *, at: datetime, length: Callable[[str], int]) -> bool:
+    """Tell whether an intent has no message yet, or none any more as far as anybody can tell."""
+    if intent.handed_out_at is None:
+        return True
+    num_waiting = length(intent.queue)
+    is_old = intent.handed_out_at < at - AGAIN_AFTER
+    return num_waiting == 0 or (is_old and num_waiting <= LONG_QUEUE)

@@ -9,7 +9,7 @@ left_open         its device saw a door open for 180 s         the door is seen 
 uncommanded_open  a door opened and no pulse explains it       the door is seen closed
 jammed            a lock was driven, its door did not move     the door opens, or a check is settled
 tamper            its device says so                           its device says that it is over
-temperature       a reading beyond the limits of its zone      a reading safely within them
+temperature       a reading beyond its zone's limits, or none  a reading safely within them
 low_battery       on battery below 20 %                        on mains, or 30 % and more
 ================  ===========================================  ==========================================
 

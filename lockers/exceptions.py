@@ -21,6 +21,33 @@ class LockerOffline(LockerError):
     message = "Locker {locker} cannot be reached: use your code at the keypad."
 
 
+class BasicLockerOffline(LockerOffline):
+    """The same of a locker that opens doors online only: there is no keypad to fall back on."""
+
+    message = "Locker {locker} cannot be reached: try again in a minute, or ask for help."
+
+
+class NoKeypad(LockerError):
+    """The locker takes no codes: its doors are opened online."""
+
+    code = "no-keypad"
+    message = "Locker {locker} takes no codes: open it on the pages, or have it opened for you."
+
+
+class BasicDevicesOff(LockerError):
+    """Basic devices are not taken by this installation."""
+
+    code = "basic-devices-off"
+    message = "Basic devices are switched off in this installation."
+
+
+class WiringDoesNotFit(LockerError):
+    """The wiring is not that of this cabinet."""
+
+    code = "wiring-does-not-fit"
+    message = "Every compartment of locker {locker} needs one lock, and every lock one compartment."
+
+
 class CommandPending(LockerError):
     """The door is being opened at this moment."""
 
@@ -54,6 +81,27 @@ class CompartmentUnavailable(LockerError):
 
     code = "compartment-unavailable"
     message = "Compartment {number} is out of order at present; please ask for help."
+
+
+class CompartmentInUse(LockerError):
+    """Operators open only what waits for a check or is out of service."""
+
+    code = "compartment-in-use"
+    message = "Compartment {number} is in use; report what is wrong with it first."
+
+
+class GoodsClaimed(LockerError):
+    """A claim says that goods lie where none are said to be."""
+
+    code = "goods-claimed"
+    message = "Goods should lie in compartment {number}: say that they are missing or were handed over."
+
+
+class NothingClaimed(LockerError):
+    """Nobody said that goods lie there."""
+
+    code = "nothing-claimed"
+    message = "No goods are known of in compartment {number}: say that it is empty or holds unclaimed goods."
 
 
 class ReopenLimitReached(LockerError):

@@ -5,17 +5,18 @@ Each function takes one message, or one batch, as it came; it raises a ``LinkErr
 the present state forbids, and then nothing of it is kept.
 """
 
-from collections.abc import Sequence
+import base64
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from common.clock import now, real_now
-from lockers import link, wire
+from lockers import keys, link, tokens, wire
 from lockers.exceptions import LinkError, MalformedMessage
 from lockers.models import Device, OpenCommand
-from lockers.services import broker, commands, devices, inbox, keypad
-from lockers.states import Transport
+from lockers.services import allowlists, broker, commands, devices, inbox, keypad
+from lockers.states import GAP_MAY_LAST, Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ def provision(envelope: wire.Envelope) -> wire.Envelope:
         locker_id=str(device.locker_id),
         locker=device.locker.slug,
         compartments=list(device.locker.compartments.values_list("number", flat=True)),
-        server_keys={link.server_kid(): wire.public_text(link.server_key().public_key())},
+        server_keys=keys.known_keys(),
+        list_key=base64.b64encode(tokens.list_key(device.pk)).decode(),
         mqtt=broker.access(device),
     )
 
@@ -54,34 +56,80 @@ def hello(envelope: wire.Envelope, *, transport: Transport) -> wire.Envelope:
         link_epoch=greeting.link_epoch,
         num_hellos=greeting.num_hellos,
         transport=transport,
+        list_version=greeting.list_version,
         real_at=at,
     )
     boots = {boot.boot_id: boot.accepted_seq for boot in device.boots.all()}
-    return link.answer(device, "hello_accepted", to=greeting.message_id, at=at, accepted=boots)
+    return link.answer(
+        device,
+        "hello_accepted",
+        to=greeting.message_id,
+        at=at,
+        accepted=boots,
+        server_keys=keys.known_keys(),
+    )
 
 
-def heartbeat(envelope: wire.Envelope) -> wire.Envelope:
-    """Note a sign of life of the present connection; the answer is how the device learns the time."""
+def heartbeat(envelope: wire.Envelope) -> list[wire.Envelope]:
+    """
+    Note a sign of life of the present connection; the answer is how the device learns the time.
+
+    What we miss of the device's reports is asked for after the answer; lists of codes go their own way.
+    """
     device = link.device_of(envelope)
     link.require_epoch(envelope, device)
     message_id = link.heartbeat_from(envelope)
     at = real_now()
     devices.hear(device, real_at=at)
-    return link.answer(device, "heartbeat_answered", to=str(message_id), at=at)
+    return [link.answer(device, "heartbeat_answered", to=str(message_id), at=at), *_sync_for(device)]
 
 
-def begin_poll(envelope: wire.Envelope) -> tuple[Device, list[OpenCommand]]:
-    """Note a sign of life, and return the device and the commands that wait for it."""
+def begin_poll(envelope: wire.Envelope) -> tuple[Device, list[wire.Envelope]]:
+    """Note a sign of life, and return the device and what waits for it."""
     device = link.device_of(envelope)
     link.require_epoch(envelope, device)
     known = link.known_commands(envelope)
     devices.hear(device, real_at=real_now())
-    return device, offer(device, known)
+    return device, [*_unlocks(device, known), *asides(device)]
 
 
-def offer(device: Device, known: frozenset[UUID]) -> list[OpenCommand]:
+def look_again(device: Device, known: frozenset[UUID]) -> list[wire.Envelope]:
+    """Return what waits for a device by now."""
+    device = Device.objects.select_related("locker").get(pk=device.pk)
+    return [*_unlocks(device, known), *asides(device)]
+
+
+def asides(device: Device) -> list[wire.Envelope]:
+    """Return what a device should know: its list of codes if it may be behind, and what we miss of it."""
+    codes = _list_for(device) if allowlists.is_due(device, real_at=real_now()) else []
+    return [*_sync_for(device), *codes]
+
+
+def lists_due(transport: Transport) -> Iterator[wire.Envelope]:
+    """Yield the lists of codes for devices on a transport that may be behind."""
+    due = allowlists.due(real_at=real_now()).filter(transport=transport)
+    for device in due.select_related("locker"):
+        yield from _list_for(device)
+
+
+def _sync_for(device: Device) -> list[wire.Envelope]:
+    at = real_now()
+    if device.gap_since is None or device.gap_since > at - GAP_MAY_LAST:
+        return []
+    return [link.order(device, "sync", at=at, accepted=inbox.missing_after(device))]
+
+
+def _list_for(device: Device) -> list[wire.Envelope]:
+    at = real_now()
+    content = allowlists.next_message(device, at=now(), real_at=at)
+    return [] if content is None else [link.order(device, "put_allowlist", at=at, **content)]
+
+
+def _unlocks(device: Device, known: frozenset[UUID]) -> list[wire.Envelope]:
     """Return the commands that a device has not named as known."""
-    return commands.hand_out(device, real_at=real_now(), except_for=known)
+    at = real_now()
+    offered = commands.hand_out(device, real_at=at, except_for=known)
+    return [link.unlock(command, at=at) for command in offered]
 
 
 def take_reports(envelopes: Sequence[Any]) -> wire.Envelope:
@@ -97,10 +145,10 @@ def enter_code(envelope: wire.Envelope) -> CodeAnswer:
     """Take a code that was typed at the keypad."""
     device = link.device_of(envelope)
     link.require_epoch(envelope, device)
-    request_id, digits = link.digits_from(envelope)
+    request_id, code = link.code_from(envelope)
     at = real_now()
     devices.hear(device, real_at=at)
-    entry = keypad.enter(device.locker, digits, at=now(), real_at=at, request_id=request_id)
+    entry = keypad.enter(device.locker, code, at=now(), real_at=at, request_id=request_id)
     answer = link.answer(
         device,
         "code_answered",

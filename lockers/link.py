@@ -4,32 +4,34 @@ The server's side of the envelopes: whose they are, whether they keep to the con
 Independent of what carries them.
 """
 
-import base64
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any
 from uuid import UUID
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from django.conf import settings
-
-from lockers import wire
+from lockers import keys, wire
 from lockers.exceptions import BadSignature, MalformedMessage, StaleEpoch, UnknownDevice
 from lockers.models import Device, OpenCommand
+from lockers.reading import choice as _choice
+from lockers.reading import identifier as _uuid
+from lockers.reading import mapping as _mapping
+from lockers.reading import moment as _moment
+from lockers.reading import number as _number
+from lockers.reading import text as _text
 
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BOOT_ID = re.compile(r"[0-9]{8}-[0-9a-f]{8,32}")
 _NONCE = re.compile(r"[0-9A-Za-z_-]{16,64}")
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{0,39}")
 _DIGITS = re.compile(r"[0-9]{8}")
+_QR_TOKEN = re.compile(r"DB1\.[0-9A-Za-z_-]{43}")
 _DOOR_STATES = frozenset({"open", "closed", "unknown"})
 _ZONES = frozenset({"ambient", "chilled", "frozen"})
 _SOURCES = frozenset({"mains", "battery"})
 _RESULTS = frozenset({"success", "error"})
 _OUTCOMES = frozenset({"opened", "already_open"})
+_ERRANDS = frozenset({"deposit", "collect"})
 _WHY_NOT_OPENED = frozenset({"DOOR_JAMMED", "SENSOR_UNKNOWN"})
 
 
@@ -64,6 +66,7 @@ class Hello:
     link_epoch: str
     boot_id: str
     num_hellos: int
+    list_version: int
 
 
 def device_of(envelope: Mapping[str, Any]) -> Device:
@@ -79,7 +82,7 @@ def device_of(envelope: Mapping[str, Any]) -> Device:
     """
     device_id = _uuid(envelope.get("kid"), "kid")
     try:
-        device = Device.objects.in_service().select_related("locker").get(pk=device_id)
+        device = Device.objects.in_service().full().select_related("locker").get(pk=device_id)
     except Device.DoesNotExist as error:
         raise UnknownDevice from error
     check_signature(envelope, device.public_key)
@@ -108,9 +111,11 @@ def require_epoch(envelope: Mapping[str, Any], device: Device) -> None:
     Raises
     ------
     StaleEpoch
-        If the device has begun another one since.
+        If the device has begun another one since, or has yet to hear of other server keys.
     """
     if not device.link_epoch or envelope.get("link_epoch") != device.link_epoch:
+        raise StaleEpoch
+    if device.keys_told != keys.name_of_known():
         raise StaleEpoch
 
 
@@ -151,6 +156,7 @@ def hello_from(envelope: Mapping[str, Any]) -> Hello:
         link_epoch=_text(envelope.get("link_epoch"), _NONCE, "link_epoch"),
         boot_id=_text(data.get("boot_id"), _BOOT_ID, "boot_id"),
         num_hellos=_number(data.get("num_hellos"), "num_hellos"),
+        list_version=_number(data.get("list_version", 0), "list_version", least=0),
     )
 
 
@@ -195,9 +201,9 @@ def report_from(envelope: Mapping[str, Any]) -> Report:
     )
 
 
-def digits_from(envelope: Mapping[str, Any]) -> tuple[UUID, str]:
+def code_from(envelope: Mapping[str, Any]) -> tuple[UUID, str]:
     """
-    Read a typed code: the message's identity and the digits.
+    Read a code that was typed or scanned: the message's identity, and the digits or the QR token.
 
     Raises
     ------
@@ -205,7 +211,10 @@ def digits_from(envelope: Mapping[str, Any]) -> tuple[UUID, str]:
         If it does not keep to the contract.
     """
     data = _mapping(envelope.get("data"), "data")
-    return _identity(envelope, event="code_entered"), _text(data.get("digits"), _DIGITS, "digits")
+    message_id = _identity(envelope, event="code_entered")
+    if "qr" in data:
+        return message_id, _text(data["qr"], _QR_TOKEN, "qr")
+    return message_id, _text(data.get("digits"), _DIGITS, "digits")
 
 
 def known_commands(envelope: Mapping[str, Any]) -> frozenset[UUID]:
@@ -235,7 +244,12 @@ def identity_of(envelope: Mapping[str, Any]) -> str | None:
 def answer(device: Device, action: str, *, to: str | None, at: datetime, **data: Any) -> wire.Envelope:
     """Return our signed answer to a device's message; its timestamp is how the device learns the time."""
     fields = {"action": action, "device_id": str(device.pk), "in_reply_to": to, "data": data}
-    return wire.seal(fields, key=server_key(), kid=server_kid(), timestamp=at)
+    return wire.seal(fields, key=keys.server_key(), kid=keys.server_kid(), timestamp=at)
+
+
+def order(device: Device, action: str, *, at: datetime, **data: Any) -> wire.Envelope:
+    """Return our signed word to a device that did not ask: its list of codes, or what we miss of it."""
+    return answer(device, action, to=None, at=at, **data)
 
 
 def unlock(command: OpenCommand, *, at: datetime) -> wire.Envelope:
@@ -247,21 +261,14 @@ def unlock(command: OpenCommand, *, at: datetime) -> wire.Envelope:
         "link_epoch": command.link_epoch,
         "expires_at": wire.moment(command.expires_at),
         "ttl_ms": max(0, round((command.expires_at - at).total_seconds() * 1000)),
-        "data": {"compartment_number": command.compartment.number, "purpose": command.purpose},
+        "request_id": command.request_id and str(command.request_id),
+        "data": {
+            "compartment_number": command.compartment.number,
+            "purpose": command.purpose,
+            "claim_id": command.reservation_id and str(command.reservation_id),
+        },
     }
-    return wire.seal(fields, key=server_key(), kid=server_kid(), timestamp=at)
-
-
-@cache
-def server_key() -> Ed25519PrivateKey:
-    """Return the key with which the server signs."""
-    return Ed25519PrivateKey.from_private_bytes(base64.b64decode(settings.LOCKER_SIGNING_KEY))
-
-
-@cache
-def server_kid() -> str:
-    """Return the name of the server's key."""
-    return wire.key_id(server_key().public_key())
+    return wire.seal(fields, key=keys.server_key(), kid=keys.server_kid(), timestamp=at)
 
 
 def _identity(envelope: Mapping[str, Any], *, event: str) -> UUID:
@@ -278,42 +285,6 @@ def _kind(envelope: Mapping[str, Any]) -> str:
     if envelope["action"] != "open_compartment" or "event" in envelope:
         raise MalformedMessage(reason="the only answer is that to open_compartment")
     return "response"
-
-
-def _uuid(value: object, name: str) -> UUID:
-    # UUID() would also take other spellings, and we name every message in one way only.
-    return UUID(_text(value, _UUID, name))
-
-
-def _mapping(value: object, name: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise MalformedMessage(reason=f"{name} is an object")
-    return value
-
-
-def _text(value: object, form: re.Pattern[str], name: str) -> str:
-    if not isinstance(value, str) or not form.fullmatch(value):
-        raise MalformedMessage(reason=f"{name} has the wrong form")
-    return value
-
-
-def _choice(value: object, choices: frozenset[str], name: str) -> str:
-    if not isinstance(value, str) or value not in choices:
-        raise MalformedMessage(reason=f"{name} is none that the contract knows")
-    return value
-
-
-def _number(value: object, name: str, *, least: int = 1, most: int = wire.LARGEST_WHOLE) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise MalformedMessage(reason=f"{name} is a whole number from {least} to {most}")
-    return value
-
-
-def _moment(value: object) -> datetime:
-    try:
-        return wire.parse_moment(value)
-    except wire.BadEnvelope as error:
-        raise MalformedMessage(reason="timestamp is a moment with a time zone") from error
 
 
 def _only(data: Mapping[str, Any], names: set[str]) -> None:
@@ -377,6 +348,31 @@ def _one_compartment(data: Mapping[str, Any]) -> None:
     _compartment_number(data)
 
 
+def _code_accepted(data: Mapping[str, Any]) -> None:
+    _only(data, {"entry_id", "claim_id", "purpose", "compartment_number"})
+    _compartment_number(data)
+    _choice(data["purpose"], _ERRANDS, "purpose")
+    for name in ("entry_id", "claim_id"):
+        _uuid(data[name], name)
+
+
+def _code_rejected(data: Mapping[str, Any]) -> None:
+    _only(data, {"locked_for_s"})
+    if data["locked_for_s"] is not None:
+        _number(data["locked_for_s"], "locked_for_s")
+
+
+def _list_stored(data: Mapping[str, Any]) -> None:
+    _only(data, {"version"})
+    _number(data["version"], "version")
+
+
+def _reports_lost(data: Mapping[str, Any]) -> None:
+    _only(data, {"boot_id", "through_seq"})
+    _text(data["boot_id"], _BOOT_ID, "boot_id")
+    _number(data["through_seq"], "through_seq")
+
+
 def _tamper(data: Mapping[str, Any]) -> None:
     _only(data, {"active"})
     if not isinstance(data["active"], bool):
@@ -386,7 +382,8 @@ def _tamper(data: Mapping[str, Any]) -> None:
 def _temperature(data: Mapping[str, Any]) -> None:
     _only(data, {"zone", "celsius_tenths"})
     _choice(data["zone"], _ZONES, "zone")
-    _number(data["celsius_tenths"], "celsius_tenths", least=-600, most=900)
+    if data["celsius_tenths"] is not None:
+        _number(data["celsius_tenths"], "celsius_tenths", least=-600, most=900)
 
 
 def _power(data: Mapping[str, Any]) -> None:
@@ -411,10 +408,15 @@ _CONTENT: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
     "compartment_closed": _one_compartment,
     "compartment_left_open": _one_compartment,
     "collection_done": _one_compartment,
+    "deposit_done": _one_compartment,
+    "code_accepted": _code_accepted,
+    "code_rejected": _code_rejected,
+    "allowlist_stored": _list_stored,
+    "reports_lost": _reports_lost,
     "tamper": _tamper,
     "temperature": _temperature,
     "power": _power,
 }
 _EVENTS = frozenset(_CONTENT) - {"response"}
 #: Reports that answer a command.
-_ANSWERS = frozenset({"response", "compartment_open_detected", "compartment_open_failed"})
+_ANSWERS = frozenset({"response", "compartment_open_detected", "compartment_open_failed", "code_accepted"})

@@ -18,8 +18,13 @@ reservation_overdue = Signal()
 reservation_expired = Signal()
 #: A door did not move. ``compartment``, ``reservation``, ``command`` (or ``None``), ``purpose``, ``at``
 door_jammed = Signal()
-#: Someone has to look into the compartment. ``compartment``, ``reservation``, ``reason``, ``at``
+#: Someone has to look into the compartment, or it is out of service: its ``state`` says which.
+#: ``compartment``, ``reservation``, ``reason``, ``at``
 compartment_needs_check = Signal()
+#: Goods behind a door that was out of use can be collected again. ``reservation``, ``at``
+reservation_within_reach = Signal()
+#: Someone looked, and the goods do not lie where they should. ``reservation``, ``at``
+reservation_missing = Signal()
 #: A code was refused at a keypad. ``locker``, ``outcome`` (a stable code), ``at``
 code_refused = Signal()
 #: Somebody has to act; ``alarm.level`` says who. ``alarm``, ``at``

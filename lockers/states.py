@@ -72,6 +72,7 @@ class ReservationState(models.TextChoices):
     COLLECTING = "collecting"
     COLLECTED = "collected"
     OVERDUE = "overdue"
+    MISSING = "missing"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
 
@@ -80,11 +81,20 @@ RESERVATION_TRANSITIONS: Mapping[ReservationState, frozenset[ReservationState]] 
     ReservationState.RESERVED: frozenset(
         {ReservationState.DEPOSITING, ReservationState.CANCELLED, ReservationState.EXPIRED}
     ),
-    ReservationState.DEPOSITING: frozenset({ReservationState.RESERVED, ReservationState.DEPOSITED}),
-    ReservationState.DEPOSITED: frozenset({ReservationState.COLLECTING, ReservationState.OVERDUE}),
-    ReservationState.COLLECTING: frozenset({ReservationState.COLLECTED, ReservationState.DEPOSITED}),
-    ReservationState.OVERDUE: frozenset({ReservationState.COLLECTING, ReservationState.DEPOSITED}),
+    ReservationState.DEPOSITING: frozenset(
+        {ReservationState.RESERVED, ReservationState.DEPOSITED, ReservationState.MISSING}
+    ),
+    ReservationState.DEPOSITED: frozenset(
+        {ReservationState.COLLECTING, ReservationState.OVERDUE, ReservationState.MISSING}
+    ),
+    ReservationState.COLLECTING: frozenset(
+        {ReservationState.COLLECTED, ReservationState.DEPOSITED, ReservationState.MISSING}
+    ),
+    ReservationState.OVERDUE: frozenset(
+        {ReservationState.COLLECTING, ReservationState.DEPOSITED, ReservationState.MISSING}
+    ),
     ReservationState.COLLECTED: frozenset(),
+    ReservationState.MISSING: frozenset(),
     ReservationState.CANCELLED: frozenset(),
     ReservationState.EXPIRED: frozenset(),
 }
@@ -181,6 +191,15 @@ class Transport(models.TextChoices):
     MQTT = "mqtt"
 
 
+class Profile(models.TextChoices):
+    """What a device speaks, and so what may be promised of it."""
+
+    #: Signed envelopes with epochs, deadlines and numbers.
+    FULL = "full"
+    #: An unmodified Open-Locker client: none of these. It can open a door late, and works only online.
+    BASIC = "basic"
+
+
 LINK_TRANSITIONS: Mapping[LinkState, frozenset[LinkState]] = {
     LinkState.UNKNOWN: frozenset({LinkState.ONLINE, LinkState.RETIRED}),
     LinkState.ONLINE: frozenset({LinkState.OFFLINE, LinkState.RETIRED}),
@@ -192,6 +211,10 @@ LINK_TRANSITIONS: Mapping[LinkState, frozenset[LinkState]] = {
 HEARTBEAT_INTERVAL = timedelta(seconds=15)
 #: After three missed heartbeats it is offline.
 OFFLINE_AFTER = 3 * HEARTBEAT_INTERVAL
+#: A basic device is told to speak this often, and watches for so long whether a door opens.
+BASIC_HEARTBEAT_INTERVAL = OPENING_TIME
+#: A basic device cannot tell an old command from a new one: it is sent none after two missed heartbeats.
+BASIC_REACHABLE_FOR = 2 * BASIC_HEARTBEAT_INTERVAL
 #: A device whose broker says that it has gone may come back within this time before it counts as offline.
 SUSPECT_FOR = timedelta(seconds=10)
 
@@ -231,9 +254,14 @@ MAX_REOPENINGS = 3
 CONFIRMATION_WINDOW = timedelta(minutes=10)
 #: So many jams in a row put a compartment out of service.
 MAX_JAMS = 3
+#: Who cannot reach goods because their compartment is out of use has at least so long, in business time,
+#: once it is back.
+REACH_GUARANTEED = timedelta(hours=24)
 
-#: So many wrong codes in a row lock a keypad, for longer each time, in real time.
-WRONG_CODES_ALLOWED = 5
-LOCK_OUTS = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4), timedelta(hours=24))
-#: A keypad without wrong codes for so long starts from the beginning.
-LOCK_OUT_FORGOTTEN_AFTER = timedelta(hours=24)
+#: Lists of codes follow each other no faster, in real time; a device that was silent on one gets it again.
+LIST_EVERY = timedelta(seconds=5)
+LIST_AGAIN_AFTER = timedelta(seconds=20)
+#: After so long a list says anew up to where the device's reports are known, even if it is the same.
+LIST_RENEWED_AFTER = timedelta(minutes=10)
+#: A gap in a device's reports that lasts so long is asked about.
+GAP_MAY_LAST = timedelta(seconds=10)

@@ -121,6 +121,7 @@ SPECTACULAR_SETTINGS = {
         "StopState": "logistics.states.StopState",
         "CompartmentState": "lockers.states.CompartmentState",
         "DoorState": "lockers.states.DoorState",
+        "DeviceProfile": "lockers.states.Profile",
         "OpenCommandState": "lockers.states.CommandState",
         "StopKind": "logistics.models.StopKind",
         "ReportKind": "logistics.models.ReportKind",
@@ -140,6 +141,8 @@ SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", default=10.0)
 
 #: Ed25519 seed (base64) with which the server signs what it tells a locker.
 LOCKER_SIGNING_KEY = env.str("LOCKER_SIGNING_KEY")
+#: Public keys (base64) that devices obey as well: the next one before it signs, the last one after.
+LOCKER_KNOWN_KEYS = env.list("LOCKER_KNOWN_KEYS", default=[])
 #: Where the broker of the lockers answers, with our account; empty: lockers speak HTTPS only.
 MQTT_URL = env.str("MQTT_URL", default="")
 #: Certificate of the authority that signed the broker's; empty: the system's are trusted.
@@ -148,8 +151,12 @@ MQTT_CA_FILE = env.str("MQTT_CA_FILE", default="")
 MQTT_DEVICE_URL = env.str("MQTT_DEVICE_URL", default="")
 #: Key (base64, 32 bytes) from which the passwords of the devices at the broker follow.
 LOCKER_MQTT_KEY = env.str("LOCKER_MQTT_KEY", default="")
+#: Whether lockers with an unmodified Open-Locker client may be brought in, one by one.
+BASIC_DEVICES = env.bool("BASIC_DEVICES", default=False)
 #: Key (base64, 32 bytes) for the look-up digests of locker codes.
 LOCKER_CODE_PEPPER = env.str("LOCKER_CODE_PEPPER")
+#: Key (base64, 32 bytes) from which QR tokens and the keys of the lockers' lists of codes follow.
+LOCKER_TOKEN_KEY = env.str("LOCKER_TOKEN_KEY")
 #: Fernet keys (newest first) under which locker codes are kept for printing them again.
 LOCKER_CODE_KEYS = env.list("LOCKER_CODE_KEYS")
 

@@ -88,18 +88,16 @@ async def poll(body: dict[str, Any]) -> Messages:
     """
     until_s = time.monotonic() + LONGEST_POLL_S
     with watcher().waiting(str(body.get("kid"))) as called:
-        device, offered = await threads.run(exchange.begin_poll, body)
+        device, waiting = await threads.run(exchange.begin_poll, body)
         known = link.known_commands(body)
-        while not offered and (left_s := until_s - time.monotonic()) > 0:
+        while not waiting and (left_s := until_s - time.monotonic()) > 0:
             try:
                 await asyncio.wait_for(called.wait(), left_s)
             except TimeoutError:
                 break
             called.clear()
-            offered = await threads.run(exchange.offer, device, known)
-    at = real_now()
-    answer = link.answer(device, "poll_answered", to=body.get("message_id"), at=at)
-    return [answer, *(link.unlock(command, at=at) for command in offered)]
+            waiting = await threads.run(exchange.look_again, device, known)
+    return [link.answer(device, "poll_answered", to=body.get("message_id"), at=real_now()), *waiting]
 
 
 @_endpoint

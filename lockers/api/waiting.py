@@ -17,6 +17,7 @@ from common.clock import real_now
 from lockers import wake
 from lockers.api import threads
 from lockers.models import OpenCommand
+from lockers.services import allowlists
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class Watcher:
             while self._waiting:
                 await asyncio.sleep(LOOK_EVERY_S)
                 try:
-                    expected = await threads.run(_devices_with_commands, list(self._waiting))
+                    expected = await threads.run(_expected, list(self._waiting))
                 except DatabaseError as error:
                     logger.warning("cannot look for commands: %s", error)
                     continue
@@ -91,6 +92,10 @@ def watcher() -> Watcher:
 _watchers: WeakKeyDictionary[AbstractEventLoop, Watcher] = WeakKeyDictionary()
 
 
-def _devices_with_commands(device_ids: list[str]) -> list[str]:
-    offerable = OpenCommand.objects.offerable(at=real_now()).filter(device__in=device_ids)
-    return [str(device_id) for device_id in offerable.values_list("device_id", flat=True).distinct()]
+def _expected(device_ids: list[str]) -> set[str]:
+    """Return the devices for which commands wait, or a list of codes."""
+    at = real_now()
+    offerable = OpenCommand.objects.offerable(at=at).filter(device__in=device_ids)
+    behind = allowlists.due(real_at=at).filter(pk__in=device_ids)
+    found = [*offerable.values_list("device_id", flat=True), *behind.values_list("pk", flat=True)]
+    return {str(device_id) for device_id in found}

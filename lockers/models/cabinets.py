@@ -1,13 +1,14 @@
 """Lockers and their compartments."""
 
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
+from django.db.models import Q
 
 from common.states import Stateful
 from lockers.sizes import Height, Size, Temperature
-from lockers.states import COMPARTMENT_TRANSITIONS, UNUSABLE_DOORS, CompartmentState, DoorState
+from lockers.states import COMPARTMENT_TRANSITIONS, TROUBLE, UNUSABLE_DOORS, CompartmentState, DoorState
 
 
 class Locker(models.Model):
@@ -17,6 +18,9 @@ class Locker(models.Model):
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=120)
     namespace = models.SlugField(help_text="Region within which locker codes are told apart.")
+    revision = models.PositiveBigIntegerField(
+        default=0, help_text="Counts what may change the list of codes that the device keeps."
+    )
 
     def __str__(self) -> str:
         return self.name
@@ -55,6 +59,9 @@ class Compartment(Stateful):
     has_alarm = models.BooleanField(
         default=False, help_text="An alarm about this door is open; spares ordinary doors the look."
     )
+    trouble = models.CharField(max_length=30, blank=True, help_text="Why it is out of use, as a code.")
+    trouble_note = models.CharField(max_length=200, blank=True, help_text="What an operator wrote about it.")
+    trouble_since = models.DateTimeField(null=True, help_text="Business time.")
 
     objects = CompartmentQuerySet.as_manager()
 
@@ -64,6 +71,11 @@ class Compartment(Stateful):
         ordering: ClassVar = ["locker", "number"]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["locker", "number"], name="one_compartment_per_number"),
+            models.CheckConstraint(
+                condition=(Q(state__in=sorted(TROUBLE), trouble_since__isnull=False) & ~Q(trouble=""))
+                | (~Q(state__in=sorted(TROUBLE)) & Q(trouble_since=None, trouble="", trouble_note="")),
+                name="out_of_use_for_a_reason",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -73,3 +85,7 @@ class Compartment(Stateful):
     def is_low(self) -> bool:
         """Tell whether the door can be reached from a wheelchair."""
         return self.height == Height.LOW
+
+    def come_back(self, to: CompartmentState, **changes: Any) -> bool:
+        """Move into use again as ``advance`` does; what was wrong is forgotten."""
+        return self.advance(to, trouble="", trouble_note="", trouble_since=None, **changes)

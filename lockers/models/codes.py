@@ -8,7 +8,7 @@ from django.db.models import Q
 
 from common.states import Stateful
 from lockers.models.cabinets import Locker
-from lockers.states import CODE_TRANSITIONS, LIVE_CODES, CodeState
+from lockers.states import CODE_TRANSITIONS, LIVE_CODES, CodeState, Purpose
 
 
 class LockerCodeQuerySet(models.QuerySet["LockerCode"]):
@@ -37,6 +37,12 @@ class LockerCode(Stateful):
         null=True,
         related_name="helpers",
         help_text="The code whose goods a helper may collect, once.",
+    )
+    purpose = models.CharField(
+        max_length=8,
+        choices=Purpose.choices,
+        default=Purpose.COLLECT,
+        help_text="A courier's code is for one deposit, a resident's for all collections of the occasion.",
     )
     state = models.CharField(max_length=8, choices=CodeState.choices, default=CodeState.ISSUED)
     digest = models.CharField(max_length=64, blank=True)
@@ -118,6 +124,9 @@ class CodeThrottle(models.Model):
     num_lock_outs = models.PositiveSmallIntegerField(default=0)
     last_failure_at = models.DateTimeField(null=True)
     locked_until = models.DateTimeField(null=True)
+    last_request_id = models.UUIDField(
+        null=True, help_text="Keypad message that was refused last; a repeat is not counted again."
+    )
 
     def __str__(self) -> str:
         return f"throttle of {self.locker_id}"

@@ -59,6 +59,13 @@ class Reservation(Stateful):
         Compartment, on_delete=models.PROTECT, null=True, related_name="reservations"
     )
     code = models.ForeignKey(LockerCode, on_delete=models.SET_NULL, null=True, related_name="reservations")
+    deposit_code = models.OneToOneField(
+        LockerCode,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="deposit",
+        help_text="With which the courier opens a door at the keypad, also without network.",
+    )
     reference = models.UUIDField(help_text="Whose claim it is; opaque to this app.")
     size = models.CharField(max_length=2, choices=Size.choices)
     temperature = models.CharField(max_length=8, choices=Temperature.choices)

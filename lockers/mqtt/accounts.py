@@ -2,6 +2,7 @@
 Accounts of devices at the broker, kept by Mosquitto's dynamic security plugin.
 
 Each device has an account and a role of its own name; the role holds the device's own topics and no others.
+A basic device to come has an account to ask for that one, bound to the same client identifier.
 Every call may be repeated: what is already so changes nothing.
 """
 
@@ -15,6 +16,7 @@ from paho.mqtt.client import Client, MQTTMessage
 
 from lockers.mqtt import client as mqtt
 from lockers.mqtt import topics
+from lockers.services import broker
 
 _CONTROL = "$CONTROL/dynamic-security/v1"
 TIMEOUT_S = 10.0
@@ -35,20 +37,22 @@ def admit(device_id: UUID, password: str) -> None:
         If the broker cannot be reached or refuses.
     """
     name = str(device_id)
-    _carry_out(
-        [
-            {"command": "createRole", "rolename": name, "acls": list(_rights(name))},
-            {
-                "command": "createClient",
-                "username": name,
-                # Whoever has its password can use no other: two devices never take each other's place.
-                "clientid": name,
-                "password": password,
-                "roles": [{"rolename": name}],
-            },
-        ],
-        harmless="already exists",
-    )
+    rights = _rights(writes=topics.written_by(name), reads=topics.read_by(name))
+    _create(name, password, client_id=name, rights=rights)
+
+
+def admit_newcomer(identity: UUID) -> None:
+    """
+    Let a basic device to come log in, ask for its account and read the answer, and nothing else.
+
+    Raises
+    ------
+    BrokerError
+        If the broker cannot be reached or refuses.
+    """
+    rights = _rights(writes=[topics.REGISTRATIONS], reads=[topics.registration_reply(identity)])
+    password = broker.newcomer_password(identity)
+    _create(broker.newcomer_name(identity), password, client_id=str(identity), rights=rights)
 
 
 def expel(device_id: UUID) -> None:
@@ -60,19 +64,49 @@ def expel(device_id: UUID) -> None:
     BrokerError
         If the broker cannot be reached or refuses.
     """
-    name = str(device_id)
+    _delete(str(device_id))
+
+
+def expel_newcomer(identity: UUID) -> None:
+    """
+    Take away the account with which a basic device asked for its own.
+
+    Raises
+    ------
+    BrokerError
+        If the broker cannot be reached or refuses.
+    """
+    _delete(broker.newcomer_name(identity))
+
+
+def _create(name: str, password: str, *, client_id: str, rights: Sequence[Mapping[str, Any]]) -> None:
+    _carry_out(
+        [
+            {"command": "createRole", "rolename": name, "acls": rights},
+            {
+                "command": "createClient",
+                "username": name,
+                # Whoever has its password can use no other: two devices never take each other's place.
+                "clientid": client_id,
+                "password": password,
+                "roles": [{"rolename": name}],
+            },
+        ],
+        harmless="already exists",
+    )
+
+
+def _delete(name: str) -> None:
     _carry_out(
         [{"command": "deleteClient", "username": name}, {"command": "deleteRole", "rolename": name}],
         harmless="not found",
     )
 
 
-def _rights(name: str) -> Iterable[Mapping[str, Any]]:
-    for topic in topics.written_by(name):
-        yield {"acltype": "publishClientSend", "topic": topic, "allow": True}
-    for topic in topics.read_by(name):
-        yield {"acltype": "publishClientReceive", "topic": topic, "allow": True}
-        yield {"acltype": "subscribeLiteral", "topic": topic, "allow": True}
+def _rights(*, writes: Sequence[str], reads: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+    may_send = [("publishClientSend", topic) for topic in writes]
+    may_hear = [(right, topic) for topic in reads for right in ("publishClientReceive", "subscribeLiteral")]
+    return [{"acltype": right, "topic": topic, "allow": True} for right, topic in [*may_send, *may_hear]]
 
 
 def _carry_out(commands: Sequence[Mapping[str, Any]], *, harmless: str) -> None:

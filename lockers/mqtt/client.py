@@ -1,6 +1,8 @@
 """Connections of the server's own account to the broker: MQTT 5 over TLS, host names always checked."""
 
+import socket
 import ssl
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
@@ -22,6 +24,7 @@ def new_client(name: str, *, manual_ack: bool = False) -> Client:
     )
     address = urlsplit(settings.MQTT_URL)
     client.username_pw_set(unquote(address.username or ""), unquote(address.password or ""))
+    client.on_socket_open = _send_at_once
     client.tls_set_context(ssl.create_default_context(cafile=settings.MQTT_CA_FILE or None))
     return client
 
@@ -30,3 +33,8 @@ def place() -> tuple[str, int]:
     """Return host and port of the broker."""
     address = urlsplit(settings.MQTT_URL)
     return address.hostname or "localhost", address.port or DEFAULT_PORT
+
+
+def _send_at_once(_client: Client, _data: Any, connection: Any) -> None:
+    """Let small messages go out without waiting for more."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -30,13 +30,14 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from common.clock import real_now
-from lockers import exchange, link, wake, wire
+from lockers import dialect, exchange, link, wake, wire
 from lockers.exceptions import LinkError, MalformedMessage, StaleEpoch
 from lockers.models import OpenCommand
+from lockers.mqtt import basic, topics
 from lockers.mqtt import client as mqtt
-from lockers.mqtt import topics
+from lockers.services import basic as basic_devices
 from lockers.services import commands, devices
-from lockers.states import Transport
+from lockers.states import Profile, Transport
 
 logger = logging.getLogger(__name__)
 
@@ -56,10 +57,17 @@ _ALONE = frozenset({"hello", "heartbeat", "code_entered"})
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A message as the broker brought it; ``envelope`` is ``None`` if it is none of its sender."""
+    """
+    A message as the broker brought it.
+
+    ``envelope`` is what a full device may have signed, ``unsigned`` what a basic one may have said, and
+    neither is there if its sender cannot have said it. ``is_kept`` tells what the broker had kept.
+    """
 
     topic: str
     envelope: wire.Envelope | None
+    unsigned: dialect.Content | None
+    is_kept: bool
     mid: int
     connection: int
 
@@ -77,6 +85,8 @@ class Gateway:
         self._stopped = threading.Event()
         self._is_heard = threading.Event()
         self._num_connections = 0
+        #: Basic devices whose kept snapshot was asked for in the present connection.
+        self._caught_up: set[str] = set()
         self._arrived: Sequence[queue.SimpleQueue[Arrived | None]] = [
             queue.SimpleQueue() for _ in range(NUM_TAKERS)
         ]
@@ -125,7 +135,9 @@ class Gateway:
             return
         self._num_connections += 1
         options = SubscribeOptions(qos=QOS)
-        client.subscribe([(f"$share/{self._group}/{topic}", options) for topic in topics.FROM_DEVICES])
+        wanted = [*topics.FROM_DEVICES, *([topics.REGISTRATIONS] if basic_devices.are_on() else [])]
+        self._caught_up.clear()
+        client.subscribe([(f"$share/{self._group}/{topic}", options) for topic in wanted])
 
     def _on_subscribe(self, *_: Any) -> None:
         logger.info("the broker hands on what devices say")
@@ -136,7 +148,7 @@ class Gateway:
             logger.warning("no connection to the broker: %s", reason)
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        arrived = Arrived(message.topic, _envelope(message), message.mid, self._num_connections)
+        arrived = _read(message, self._num_connections)
         taker = hash(topics.device_of(message.topic)) % len(self._arrived)
         self._arrived[taker].put(arrived)
 
@@ -181,11 +193,37 @@ class Gateway:
         if topic == topics.connection(device_id):
             _take_farewell(device_id)
             return
+        if together[0].unsigned is not None:
+            self._take_unsigned(together[0], together[0].unsigned)
+            return
         envelopes = [arrived.envelope for arrived in together if arrived.envelope is not None]
         if len(envelopes) == 1:
             self._take_envelope(envelopes[0])
         elif envelopes:
             self._take_reports(envelopes)
+
+    def _take_unsigned(self, arrived: Arrived, content: dialect.Content) -> None:
+        whose = topics.device_of(arrived.topic)
+        if arrived.is_kept and whose not in self._caught_up:
+            return
+        try:
+            said = basic.take(arrived.topic, content, is_kept=arrived.is_kept)
+        except LinkError as error:
+            # The topic of a registration holds a token, and is written down nowhere.
+            logger.warning("refused an unsigned message of %s: %s", whose, error.code)
+            return
+        if said is not None:
+            self._publish(said)
+        if arrived.topic == topics.heartbeat(whose):
+            self._catch_up(whose)
+
+    def _catch_up(self, device_id: str) -> None:
+        """Ask once for the snapshot that the broker kept: only it tells what was said before we came."""
+        if device_id not in self._caught_up:
+            self._caught_up.add(device_id)
+            topic = topics.compartments(device_id)
+            self._client.subscribe(topic, options=SubscribeOptions(qos=QOS))
+            self._client.unsubscribe(topic)
 
     def _take_envelope(self, envelope: wire.Envelope) -> None:
         act = self._acts.get(str(envelope.get("event")), Gateway._take_report)
@@ -209,7 +247,8 @@ class Gateway:
         self._answer(exchange.hello(envelope, transport=Transport.MQTT))
 
     def _take_heartbeat(self, envelope: wire.Envelope) -> None:
-        self._answer(exchange.heartbeat(envelope))
+        for answer in exchange.heartbeat(envelope):
+            self._answer(answer)
 
     def _take_code(self, envelope: wire.Envelope) -> None:
         said = exchange.enter_code(envelope)
@@ -246,6 +285,8 @@ class Gateway:
                 close_old_connections()
                 for command in commands.claim_unsent(real_at=real_now()):
                     self._unlock(command, at=real_now())
+                for codes in exchange.lists_due(Transport.MQTT):
+                    self._answer(codes)
             except (OperationalError, InterfaceError) as error:
                 logger.warning("cannot look for commands: %s", error)
                 connection.close()
@@ -253,6 +294,10 @@ class Gateway:
         connection.close()
 
     def _unlock(self, command: OpenCommand, *, at: datetime) -> None:
+        if command.device.profile == Profile.BASIC:
+            if (said := basic.unlock(command, at=at)) is not None:
+                self._publish(said)
+            return
         left_s = math.ceil((command.expires_at - at).total_seconds())
         if left_s <= 0:
             return
@@ -264,6 +309,10 @@ class Gateway:
         )
         if sent.rc != MQTT_ERR_SUCCESS:
             logger.warning("command %s waits for the broker", command.pk)
+
+    def _publish(self, said: basic.Publication) -> None:
+        properties = _properties(PacketTypes.PUBLISH, MessageExpiryInterval=said.life_s)
+        self._client.publish(said.topic, _compact(said.content), qos=said.qos, properties=properties)
 
 
 class _Hints:
@@ -294,15 +343,23 @@ class _Hints:
         self._redis.close()
 
 
-def _envelope(message: MQTTMessage) -> wire.Envelope | None:
-    """Return the envelope in a message, if it is one, and of the device that alone may publish there."""
+def _read(message: MQTTMessage, connection: int) -> Arrived:
+    """Return what arrived: an envelope only of the device that alone may publish there."""
     try:
-        envelope = wire.read(bytes(message.payload))
+        content = wire.read(bytes(message.payload))
     except wire.BadEnvelope:
-        return None
-    if not isinstance(envelope, dict) or envelope.get("kid") != topics.device_of(message.topic):
-        return None
-    return envelope
+        content = None
+    is_object = isinstance(content, dict)
+    is_envelope = is_object and content.get("kid") == topics.device_of(message.topic)
+    is_unsigned = is_object and not content.keys() & {"kid", "sig"} and basic_devices.are_on()
+    return Arrived(
+        topic=message.topic,
+        envelope=content if is_envelope else None,
+        unsigned=content if is_unsigned else None,
+        is_kept=message.retain,
+        mid=message.mid,
+        connection=connection,
+    )
 
 
 def _at_hand(waiting: "queue.SimpleQueue[Arrived | None]") -> Iterator[Arrived]:
@@ -344,5 +401,5 @@ def _properties(packet: int, **values: int) -> Properties:
     return properties
 
 
-def _compact(envelope: wire.Envelope) -> str:
-    return json.dumps(envelope, separators=(",", ":"))
+def _compact(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, separators=(",", ":"))

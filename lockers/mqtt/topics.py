@@ -5,6 +5,8 @@ from uuid import UUID
 
 #: What the server listens to, of all devices.
 FROM_DEVICES: Sequence[str] = ("locker/+/event", "locker/+/response", "locker/+/state/+")
+#: Where basic devices to come ask for their accounts; the last level is their token.
+REGISTRATIONS = "locker/register/+"
 
 
 def command(device_id: UUID | str) -> str:
@@ -20,6 +22,21 @@ def answer(device_id: UUID | str) -> str:
 def connection(device_id: UUID | str) -> str:
     """Return where a device, or the broker in its stead, says that it has gone."""
     return f"locker/{device_id}/state/connection"
+
+
+def heartbeat(device_id: UUID | str) -> str:
+    """Return where a device shows life."""
+    return f"locker/{device_id}/state/heartbeat"
+
+
+def compartments(device_id: UUID | str) -> str:
+    """Return where a device says how its doors stand; of basic devices the broker keeps the last word."""
+    return f"locker/{device_id}/state/compartments"
+
+
+def registration_reply(client_id: UUID | str) -> str:
+    """Return where a basic device to come finds the answer to its wish for an account."""
+    return f"locker/provisioning/reply/{client_id}"
 
 
 def written_by(device_id: UUID | str) -> Sequence[str]:

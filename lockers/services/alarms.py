@@ -67,7 +67,7 @@ def escalate(alarm: Alarm, to: AlarmLevel, *, at: datetime, real_at: datetime) -
 
 def end(those: QuerySet[Alarm], *, at: datetime, real_at: datetime) -> None:
     """End those of the alarms that are open: their cause is over."""
-    for alarm in those.filter(ended_at=None).select_related("locker", "compartment"):
+    for alarm in those.filter(ended_at=None).select_related("locker", "compartment", "device"):
         _end(alarm, at=at, real_at=real_at)
 
 
@@ -93,6 +93,7 @@ def _announce(signal: Signal, event: str, alarm: Alarm, *, at: datetime) -> None
         alarm=str(alarm.kind),
         level=str(alarm.level),
         locker=locker.slug,
+        **alarm.device.label,
         **about,
     )
     signal.send(sender=Alarm, alarm=alarm, at=at)

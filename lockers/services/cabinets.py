@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from common import events
 from common.exceptions import InvalidTransition
@@ -52,14 +52,17 @@ def lock(locker_id: UUID) -> Locker:
     Lock a locker's row for the rest of the transaction: whoever binds, opens or reports waits in line.
 
     Locks are taken in the order locker, then device or throttle. ``no_key`` lets rows that merely refer to a
-    locked one be written meanwhile.
+    locked one be written meanwhile. Whoever locks a locker may change what its device's list of codes says.
     """
-    return Locker.objects.select_for_update(no_key=True).get(pk=locker_id)
+    locker = Locker.objects.select_for_update(no_key=True).get(pk=locker_id)
+    Locker.objects.filter(pk=locker_id).update(revision=F("revision") + 1)
+    return locker
 
 
 def lock_all(lockers: Iterable[UUID] | QuerySet[Any, UUID]) -> None:
     """Lock several lockers' rows, in an order that lets nobody wait for each other."""
-    list(Locker.objects.select_for_update(no_key=True).filter(pk__in=lockers).order_by("pk"))
+    locked = Locker.objects.select_for_update(no_key=True).filter(pk__in=lockers).order_by("pk")
+    Locker.objects.filter(pk__in=[locker.pk for locker in locked]).update(revision=F("revision") + 1)
 
 
 def demand_check(
@@ -68,14 +71,19 @@ def demand_check(
     reason: str,
     at: datetime,
     to: CompartmentState = CompartmentState.NEEDS_CHECK,
+    note: str = "",
 ) -> None:
     """
-    Take a compartment out of use until someone has looked into it.
+    Take a compartment out of use until someone has looked into it; one that is out of service stays so.
 
     A claim that is merely bound to the door becomes a claim to the class again; goods stay linked. The
     locker is locked by the caller.
     """
-    if not compartment.advance(to):
+    out_of_service = Compartment.objects.filter(pk=compartment.pk, state=CompartmentState.OUT_OF_SERVICE)
+    if to == CompartmentState.NEEDS_CHECK and out_of_service.exists():
+        return
+    why = {"trouble": reason, "trouble_note": note, "trouble_since": compartment.trouble_since or at}
+    if not compartment.advance(to, **why):
         return
     Reservation.objects.filter(compartment=compartment, state=ReservationState.RESERVED).update(
         compartment=None
@@ -118,5 +126,5 @@ def settle_check(compartment: Compartment, *, is_empty: bool, at: datetime, real
     # Of a jammed door the sensor says that it is closed.
     door = {"door": DoorState.CLOSED} if compartment.door == DoorState.JAMMED else {}
     to = CompartmentState.FREE if is_empty else CompartmentState.OCCUPIED
-    compartment.advance(to, num_jams=0, verify_empty=False, **door)
+    compartment.come_back(to, num_jams=0, verify_empty=False, **door)
     alarms.end(compartment.alarms.filter(kind=AlarmKind.JAMMED), at=at, real_at=real_at)

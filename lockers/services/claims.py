@@ -1,7 +1,6 @@
 """Claims: from a class of compartments to one door, until goods lie behind it."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -10,13 +9,13 @@ from uuid import UUID
 from django.db import transaction
 
 from common.exceptions import InvalidTransition
-from lockers import signals
+from lockers import fitting, selectors, signals
 from lockers.capacity import Space, can_serve
-from lockers.exceptions import CommandPending, DoorNotOpened, NoCompartmentAvailable
+from lockers.exceptions import CommandPending, NoCompartmentAvailable
 from lockers.models import Compartment, Locker, LockerCode, OpenCommand, Reservation
-from lockers.services import cabinets
+from lockers.services import cabinets, codes
 from lockers.sizes import Size, Temperature
-from lockers.states import CommandState, CompartmentState, ReservationState
+from lockers.states import TROUBLE, CommandState, CompartmentState, ReservationState
 
 
 class ReleaseReason(StrEnum):
@@ -25,6 +24,7 @@ class ReleaseReason(StrEnum):
     NOT_EMPTY = "not_empty"
     DOES_NOT_FIT = "does_not_fit"
     DOOR_JAMMED = "door_jammed"
+    LOCKER_FULL = "locker_full"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,15 +92,15 @@ def reserve_all(claims: Sequence[Claim]) -> list[Reservation]:
         reservation.reference: reservation
         for reservation in Reservation.objects.holding().filter(reference__in=[c.reference for c in claims])
     }
-    doors = _free_doors(lockers)
-    wanted = _unbound_claims(lockers)
+    free = selectors.free_doors(lockers)
+    wanted = selectors.unbound_claims(lockers)
     new = {}
     for claim in claims:
         if claim.reference in known or claim.reference in new:
             continue
         place = (claim.locker.pk, claim.temperature)
         wanted[place].append(Space(claim.size, claim.low_door))
-        if not can_serve(doors[place], wanted[place]):
+        if not can_serve(free[place], wanted[place]):
             raise NoCompartmentAvailable(
                 locker=claim.locker.name,
                 temperature=claim.temperature.value,
@@ -115,7 +115,8 @@ def reserve_all(claims: Sequence[Claim]) -> list[Reservation]:
 def lock(reservation: Reservation) -> Locker:
     """Lock the locker of a claim for the rest of the transaction, and read the claim as it is now."""
     locker = cabinets.lock(reservation.locker_id)
-    reservation.refresh_from_db(from_queryset=Reservation.objects.select_related("compartment", "code"))
+    whole = Reservation.objects.select_related("compartment", "code", "deposit_code")
+    reservation.refresh_from_db(from_queryset=whole)
     return locker
 
 
@@ -130,7 +131,14 @@ def bind(reservation: Reservation, locker: Locker) -> Compartment:
     """
     if reservation.compartment is not None:
         return reservation.compartment
-    compartment = _choose_door(reservation, locker)
+    compartment = _door_for(reservation)
+    if compartment is None:
+        raise NoCompartmentAvailable(
+            locker=locker.name,
+            temperature=reservation.temperature,
+            size=reservation.size,
+            reference=reservation.reference,
+        )
     compartment.advance(CompartmentState.RESERVED)
     reservation.compartment = compartment
     reservation.save(update_fields=["compartment"])
@@ -138,16 +146,16 @@ def bind(reservation: Reservation, locker: Locker) -> Compartment:
 
 
 @transaction.atomic
-def release_door(reservation: Reservation, *, reason: ReleaseReason, at: datetime) -> None:
+def release_door(reservation: Reservation, *, reason: ReleaseReason, at: datetime) -> bool:
     """
-    Give up the door that the courier cannot use, so that the next opening gets another one.
+    Give up the door that the courier cannot use, and tell whether the next opening gets another one.
 
-    A door that is not empty or does not move waits for a check; goods that do not fit ask for the next size.
+    A door that is not empty or does not move waits for a check. Goods that do not fit ask for the next size;
+    they get it if no other claim loses its door by that. A claim whose door has been taken away already
+    merely asks for another.
 
     Raises
     ------
-    DoorNotOpened
-        If the reservation has no door.
     InvalidTransition
         If the goods were deposited or the claim has ended.
     CommandPending
@@ -159,26 +167,102 @@ def release_door(reservation: Reservation, *, reason: ReleaseReason, at: datetim
         raise InvalidTransition(
             thing="reservation", present=reservation.state, wanted=ReservationState.RESERVED.value
         )
-    if compartment is None:
-        raise DoorNotOpened
-    _refuse_while_opening(compartment)
+    if compartment is not None:
+        refuse_while_opening(compartment)
     unbind(reservation)
+    if compartment is not None:
+        _give_back(compartment, reservation, reason=reason, at=at)
     if reason == ReleaseReason.DOES_NOT_FIT:
-        compartment.advance(CompartmentState.FREE)
-        larger = [size for size in Size if size.rank > Size(compartment.size).rank]
-        Reservation.objects.filter(pk=reservation.pk).update(size=larger[0] if larger else compartment.size)
-    else:
-        cabinets.demand_check(compartment, reason=reason.value, at=at)
-        if reason == ReleaseReason.DOOR_JAMMED:
-            signals.door_jammed.send(
-                sender=Compartment,
-                compartment=compartment,
-                reservation=reservation,
-                command=None,
-                purpose="deposit",
-                at=at,
-            )
-    reservation.refresh_from_db()
+        return _enlarge(reservation, beyond=Size(compartment.size if compartment else reservation.size))
+    return _door_for(reservation) is not None
+
+
+@transaction.atomic
+def has_door(reservation: Reservation) -> bool:
+    """Tell whether a claim has a door, or would get one now."""
+    lock(reservation)
+    return reservation.compartment is not None or _door_for(reservation) is not None
+
+
+def _give_back(
+    compartment: Compartment, reservation: Reservation, *, reason: ReleaseReason, at: datetime
+) -> None:
+    if reason == ReleaseReason.DOES_NOT_FIT:
+        # One that waits for a check meanwhile goes on waiting: the courier says nothing of what is inside.
+        if compartment.state not in TROUBLE:
+            compartment.advance(CompartmentState.FREE)
+        return
+    cabinets.demand_check(compartment, reason=reason.value, at=at)
+    if reason == ReleaseReason.DOOR_JAMMED:
+        signals.door_jammed.send(
+            sender=Compartment,
+            compartment=compartment,
+            reservation=reservation,
+            command=None,
+            purpose="deposit",
+            at=at,
+        )
+
+
+def _enlarge(reservation: Reservation, *, beyond: Size) -> bool:
+    """Let a claim without a door ask for the next size, and tell whether all claims can be met with it."""
+    larger = [size for size in Size if size.rank > beyond.rank]
+    if not larger:
+        return False
+    Reservation.objects.filter(pk=reservation.pk).update(size=larger[0])
+    reservation.size = larger[0]
+    return selectors.can_meet_all_claims(reservation.locker_id, reservation.temperature)
+
+
+@transaction.atomic
+def move(reservation: Reservation, *, to: Locker, at: datetime) -> Reservation:
+    """
+    Give up a claim and make the same one at another locker, or change nothing.
+
+    The resident's code stays the same; the courier gets another one for the deposit.
+
+    Raises
+    ------
+    NoCompartmentAvailable
+        If the other locker has no room for it.
+    CommandPending, InvalidTransition
+        As for ``cancel``.
+    """
+    cabinets.lock_all({reservation.locker_id, to.pk})
+    if not end(reservation, ReservationState.CANCELLED, at=at):
+        raise InvalidTransition(thing="reservation", present=reservation.state, wanted="moved")
+    moved = reserve(
+        locker=to,
+        size=Size(reservation.size),
+        temperature=Temperature(reservation.temperature),
+        reference=reservation.reference,
+        code=reservation.code,
+        expires_at=reservation.expires_at,
+        low_door=reservation.low_door,
+        hold_until=reservation.hold_until,
+    )
+    if reservation.deposit_code is not None:
+        codes.issue_for_deposits([moved], at=at)
+    return moved
+
+
+def give_up_opened_door(reservation: Reservation, *, at: datetime) -> None:
+    """
+    Give up the door of a deposit that was opened and did not serve, whatever lies behind it now.
+
+    The locker is locked; of a door that was not opened nothing changes.
+
+    Raises
+    ------
+    CommandPending
+        If the door is being opened at this moment.
+    """
+    compartment = reservation.compartment
+    if compartment is None or reservation.opened_at is None:
+        return
+    refuse_while_opening(compartment)
+    unbind(reservation)
+    cabinets.demand_check(compartment, reason="given_up_at_keypad", at=at)
 
 
 def unbind(reservation: Reservation) -> None:
@@ -218,9 +302,10 @@ def end(reservation: Reservation, to: ReservationState, *, at: datetime) -> bool
     lock(reservation)
     compartment = reservation.compartment
     if reservation.state == ReservationState.RESERVED and compartment is not None:
-        _refuse_while_opening(compartment)
+        refuse_while_opening(compartment)
     if not reservation.advance(to, ended_at=at):
         return False
+    codes.end_deposit(reservation, at=at)
     if compartment is not None and compartment.state == CompartmentState.RESERVED:
         if _may_hold_goods(reservation):
             cabinets.demand_check(compartment, reason="claim_ended_in_doubt", at=at)
@@ -229,7 +314,15 @@ def end(reservation: Reservation, to: ReservationState, *, at: datetime) -> bool
     return True
 
 
-def _refuse_while_opening(compartment: Compartment) -> None:
+def refuse_while_opening(compartment: Compartment) -> None:
+    """
+    Refuse what would take a door away from whoever opens it at this moment; the locker is locked.
+
+    Raises
+    ------
+    CommandPending
+        If the outcome of an opening is being waited for.
+    """
     if compartment.commands.live().exists():
         raise CommandPending(number=compartment.number)
 
@@ -252,46 +345,9 @@ def _reservation(claim: Claim) -> Reservation:
     )
 
 
-_Place = tuple[UUID, str]
-
-
-def _free_doors(lockers: Iterable[UUID]) -> dict[_Place, list[Space]]:
-    doors = defaultdict(list)
-    for compartment in Compartment.objects.free().filter(locker__in=lockers):
-        place = (compartment.locker_id, compartment.temperature)
-        doors[place].append(Space(Size(compartment.size), compartment.is_low))
-    return doors
-
-
-def _unbound_claims(lockers: Iterable[UUID]) -> dict[_Place, list[Space]]:
-    claims = defaultdict(list)
-    for reservation in Reservation.objects.unbound().filter(locker__in=lockers):
-        place = (reservation.locker_id, reservation.temperature)
-        claims[place].append(Space(Size(reservation.size), reservation.low_door))
-    return claims
-
-
-def _choose_door(reservation: Reservation, locker: Locker) -> Compartment:
-    place = (locker.pk, reservation.temperature)
-    free = list(Compartment.objects.free().filter(locker=locker, temperature=reservation.temperature))
-    fitting = [door for door in free if _fits(reservation, door)]
-    fitting.sort(key=lambda door: (door.verify_empty, Size(door.size).rank, door.is_low, door.number))
-    if not fitting:
-        raise NoCompartmentAvailable(
-            locker=locker.name,
-            temperature=reservation.temperature,
-            size=reservation.size,
-            reference=reservation.reference,
-        )
-    others = _unbound_claims([locker.pk])[place]
-    others.remove(Space(Size(reservation.size), reservation.low_door))
-    for door in fitting:
-        rest = [Space(Size(other.size), other.is_low) for other in free if other.pk != door.pk]
-        if can_serve(rest, others):
-            return door
-    return fitting[0]
-
-
-def _fits(reservation: Reservation, door: Compartment) -> bool:
-    large_enough = Size(door.size).rank >= Size(reservation.size).rank
-    return large_enough and (door.is_low or not reservation.low_door)
+def _door_for(reservation: Reservation) -> Compartment | None:
+    """Return the door that an unbound claim would get now; the locker is locked."""
+    place = {"locker": reservation.locker_id, "temperature": reservation.temperature}
+    free = Compartment.objects.free().filter(**place)
+    others = Reservation.objects.unbound().filter(**place).exclude(pk=reservation.pk)
+    return fitting.choose(reservation, fitting.in_order(free), others)

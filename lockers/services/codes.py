@@ -6,9 +6,10 @@ import hmac
 import secrets
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cache
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
@@ -17,9 +18,18 @@ from django.db.models import Q
 
 from common import events
 from common.exceptions import InvalidTransition
+from lockers import tokens
 from lockers.exceptions import CodeNotRevealable, NoCodeLeft
-from lockers.models import CodeMask, LockerCode
-from lockers.states import LIVE_CODES, OPENING_CODES, WITHIN_REACH, CodeState, ReservationState
+from lockers.models import CodeMask, Locker, LockerCode, Reservation
+from lockers.services import cabinets
+from lockers.states import (
+    LIVE_CODES,
+    OPENING_CODES,
+    WITHIN_REACH,
+    CodeState,
+    Purpose,
+    ReservationState,
+)
 
 DIGITS = 8
 #: Draws until a code is two places away from all others; with a thousand live codes one in 1,400 is refused.
@@ -38,7 +48,13 @@ def issue(*, namespace: str, holder: UUID, occasion: UUID, valid_until: datetime
 
 @transaction.atomic
 def issue_all(
-    *, namespace: str, holders: Collection[UUID], occasion: UUID, valid_until: datetime, at: datetime
+    *,
+    namespace: str,
+    holders: Collection[UUID],
+    occasion: UUID,
+    valid_until: datetime,
+    at: datetime,
+    purpose: Purpose = Purpose.COLLECT,
 ) -> dict[UUID, LockerCode]:
     """
     Give each holder the code for an occasion; those that live already are returned.
@@ -60,6 +76,9 @@ def issue_all(
                     namespace=namespace,
                     holder=holder,
                     occasion=occasion,
+                    purpose=purpose,
+                    # A courier's code opens doors as soon as it is known.
+                    state=CodeState.ACTIVE if purpose == Purpose.DEPOSIT else CodeState.ISSUED,
                     valid_until=valid_until,
                     issued_at=at,
                 )
@@ -75,6 +94,35 @@ def issue_all(
 
 
 @transaction.atomic
+def issue_for_deposits(reservations: Sequence[Reservation], *, at: datetime) -> None:
+    """
+    Give claims the codes with which a courier opens a door for each at the keypad, until they expire.
+
+    Raises
+    ------
+    NoCodeLeft
+        If no codes far enough from all others were found.
+    """
+    cabinets.lock_all({reservation.locker_id for reservation in reservations})
+    alike: dict[tuple[str, datetime], list[Reservation]] = defaultdict(list)
+    for reservation in reservations:
+        if reservation.deposit_code_id is None:
+            alike[reservation.locker.namespace, reservation.expires_at].append(reservation)
+    for (namespace, expires_at), claims in alike.items():
+        issued = issue_all(
+            namespace=namespace,
+            holders=[claim.pk for claim in claims],
+            occasion=uuid4(),
+            valid_until=expires_at,
+            at=at,
+            purpose=Purpose.DEPOSIT,
+        )
+        for claim in claims:
+            claim.deposit_code = issued[claim.pk]
+        Reservation.objects.bulk_update(claims, ["deposit_code"], batch_size=200)
+
+
+@transaction.atomic
 def issue_for_helper(code: LockerCode, *, helper: UUID, at: datetime) -> LockerCode:
     """
     Give somebody a code that collects the goods of another one, once; it dies with that one at the latest.
@@ -86,8 +134,9 @@ def issue_for_helper(code: LockerCode, *, helper: UUID, at: datetime) -> LockerC
     NoCodeLeft
         If no code far enough from all others was found.
     """
+    _lock_lockers(code)
     code = LockerCode.objects.select_for_update(no_key=True).get(pk=code.pk)
-    if code.on_behalf_of_id is not None or not code.is_live:
+    if code.on_behalf_of_id is not None or code.purpose != Purpose.COLLECT or not code.is_live:
         raise InvalidTransition(thing="code", present=code.state, wanted="shared")
     issued = issue(
         namespace=code.namespace,
@@ -102,6 +151,13 @@ def issue_for_helper(code: LockerCode, *, helper: UUID, at: datetime) -> LockerC
         issued.advance(CodeState.ACTIVE)
     events.record("helper_code_issued", scope=code.namespace, at=at, code=str(code.pk), helper=str(issued.pk))
     return issued
+
+
+def begin_visit(code: LockerCode, *, at: datetime) -> None:
+    """Note that a helper came; the code is good for this visit only."""
+    if code.on_behalf_of_id is not None and code.state == CodeState.ACTIVE:
+        code.advance(CodeState.IN_USE)
+        events.record("opened_by_helper", scope=code.namespace, at=at, helper=str(code.pk))
 
 
 def activate(code: LockerCode) -> None:
@@ -124,12 +180,18 @@ def reveal(code: LockerCode, *, reason: str, at: datetime) -> str:
     if not code.is_live:
         raise CodeNotRevealable(state=code.state)
     events.record("code_revealed", scope=code.namespace, at=at, code=str(code.pk), reason=reason)
+    return digits_of(code)
+
+
+def digits_of(code: LockerCode) -> str:
+    """Return a live code's digits, for lockers; to people they are shown by ``reveal``, which is recorded."""
     return _safe().decrypt(code.sealed.encode()).decode()
 
 
 @transaction.atomic
 def revoke(code: LockerCode, *, at: datetime) -> None:
     """Make a code worthless; what it would open stays closed until another code is issued."""
+    _lock_lockers(code)
     end(code, CodeState.REVOKED, at=at)
 
 
@@ -142,6 +204,13 @@ def end(code: LockerCode, to: CodeState, *, at: datetime) -> None:
     if code.on_behalf_of_id is None:
         for helper in code.helpers.live():
             end(helper, _end_of(helper), at=at)
+
+
+def end_deposit(reservation: Reservation, *, at: datetime) -> None:
+    """End the code for a deposit that is done, or will not be made."""
+    code = reservation.deposit_code
+    if code is not None and code.is_live:
+        end(code, _end_of(code), at=at)
 
 
 def end_if_used_up(code: LockerCode, *, at: datetime) -> None:
@@ -169,16 +238,34 @@ def sweep(*, at: datetime) -> None:
     for code in LockerCode.objects.live().filter(valid_until__lt=at).select_related("on_behalf_of"):
         if code.principal.reservations.filter(state=ReservationState.COLLECTING).exists():
             continue
-        try:
-            end(code, CodeState.EXPIRED, at=at)
-        except InvalidTransition:
-            continue  # It was used up at the same moment.
+        with suppress(InvalidTransition):  # It was used up at the same moment.
+            _expire(code, at=at)
 
 
-def find(*, namespace: str, digits: str) -> LockerCode | None:
-    """Return the live code with these digits."""
-    live = LockerCode.objects.live().select_related("on_behalf_of")
-    return live.filter(namespace=namespace, digest=_digest(namespace, digits)).first()
+@transaction.atomic
+def _expire(code: LockerCode, *, at: datetime) -> None:
+    _lock_lockers(code)
+    end(code, CodeState.EXPIRED, at=at)
+
+
+def _lock_lockers(code: LockerCode) -> None:
+    """Lock the lockers that know a code; they are to hear that it changes."""
+    claims = Q(reservations__code=code.principal.pk) | Q(reservations__deposit_code=code.pk)
+    cabinets.lock_all(Locker.objects.filter(claims).values_list("pk", flat=True).distinct())
+
+
+def find(*, namespace: str, entered: str) -> LockerCode | None:
+    """Return the live code with these digits, or the one that a QR token proves to know."""
+    live = LockerCode.objects.live().select_related("on_behalf_of").filter(namespace=namespace)
+    if is_scanned(entered):
+        code_id = tokens.code_in(entered)
+        return None if code_id is None else live.filter(pk=code_id).first()
+    return live.filter(digest=_digest(namespace, entered)).first()
+
+
+def is_scanned(entered: str) -> bool:
+    """Tell whether a code was scanned rather than typed."""
+    return entered.startswith(tokens.QR_PREFIX)
 
 
 def draw() -> str:

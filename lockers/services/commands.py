@@ -9,6 +9,7 @@ from django.db.models import F
 from common.exceptions import InvalidTransition
 from lockers import wake
 from lockers.exceptions import (
+    BasicLockerOffline,
     CommandPending,
     CompartmentUnavailable,
     HoldEnded,
@@ -24,6 +25,7 @@ from lockers.states import (
     OPENING_TIME,
     CommandState,
     CompartmentState,
+    Profile,
     Purpose,
     ReservationState,
     Transport,
@@ -47,6 +49,18 @@ def open_for_deposit(reservation: Reservation, *, at: datetime, real_at: datetim
         If the door is being opened at this moment.
     """
     locker = claims.lock(reservation)
+    return open_locked_for_deposit(reservation, locker, at=at, real_at=real_at)
+
+
+def open_locked_for_deposit(
+    reservation: Reservation,
+    locker: Locker,
+    *,
+    at: datetime,
+    real_at: datetime,
+    request_id: UUID | None = None,
+) -> OpenCommand:
+    """Open a door as ``open_for_deposit`` does, where the caller has locked the locker."""
     if reservation.state not in {ReservationState.RESERVED, ReservationState.DEPOSITING}:
         raise InvalidTransition(
             thing="reservation", present=reservation.state, wanted=ReservationState.DEPOSITING.value
@@ -57,7 +71,7 @@ def open_for_deposit(reservation: Reservation, *, at: datetime, real_at: datetim
             thing="reservation", present="expired", wanted=ReservationState.DEPOSITING.value
         )
     compartment = claims.bind(reservation, locker)
-    return _create(compartment, device, Purpose.DEPOSIT, reservation, real_at=real_at)
+    return _create(compartment, device, Purpose.DEPOSIT, reservation, real_at=real_at, request_id=request_id)
 
 
 @transaction.atomic
@@ -178,7 +192,8 @@ def settle_overdue(commands: models.QuerySet[OpenCommand], *, real_at: datetime)
 def _reachable_device(locker: Locker, *, real_at: datetime) -> Device:
     device = Device.objects.in_service().filter(locker=locker).first()
     if device is None or not device.is_reachable(at=real_at):
-        raise LockerOffline(locker=locker.name)
+        is_basic = device is not None and device.profile == Profile.BASIC
+        raise (BasicLockerOffline if is_basic else LockerOffline)(locker=locker.name)
     return device
 
 

@@ -9,11 +9,12 @@ from django.db import transaction
 from django.db.models.functions import Least
 
 from common import events
+from lockers import keys
 from lockers.alarms import AlarmKind
 from lockers.exceptions import BadProvisioningToken, StaleEpoch
 from lockers.models import Alarm, Device, Locker, OpenCommand, ProvisioningToken
 from lockers.services import alarms, broker, cabinets
-from lockers.states import OFFLINE_AFTER, SUSPECT_FOR, CommandState, LinkState, Transport
+from lockers.states import OFFLINE_AFTER, SUSPECT_FOR, CommandState, LinkState, Profile, Transport
 
 TOKEN_LIFE = timedelta(hours=24)
 #: Being heard of again so soon is not written down.
@@ -21,10 +22,18 @@ SEEN_RESOLUTION = timedelta(seconds=3)
 
 
 def issue_token(locker: Locker, *, real_at: datetime) -> str:
-    """Return a one-time token that brings one device into service for a locker."""
-    token = secrets.token_urlsafe(32)
-    ProvisioningToken.objects.create(locker=locker, digest=_digest(token), expires_at=real_at + TOKEN_LIFE)
-    return token
+    """Return a one-time token that brings one full device into service for a locker."""
+    text, _ = new_token(locker, profile=Profile.FULL, real_at=real_at)
+    return text
+
+
+def new_token(locker: Locker, *, profile: Profile, real_at: datetime) -> tuple[str, ProvisioningToken]:
+    """Return a one-time token for a device of one profile, and its row, which does not tell it."""
+    text = secrets.token_urlsafe(32)
+    token = ProvisioningToken.objects.create(
+        locker=locker, profile=profile, digest=_digest(text), expires_at=real_at + TOKEN_LIFE
+    )
+    return text, token
 
 
 @transaction.atomic
@@ -39,24 +48,49 @@ def provision(*, token: str, public_key: str, at: datetime, real_at: datetime) -
     BadProvisioningToken
         If the token is unknown, too old, or was used with another key.
     """
-    right = (
-        ProvisioningToken.objects.select_for_update(of=("self",))
-        .select_related("used_by", "locker")
-        .filter(digest=_digest(token), expires_at__gt=real_at)
-        .first()
-    )
-    if right is None:
-        raise BadProvisioningToken
+    right = lock_token(token, profile=Profile.FULL, real_at=real_at)
     if right.used_by is not None:
-        if right.used_by.public_key != public_key or right.used_by.state == LinkState.RETIRED:
+        if right.used_by.public_key != public_key:
             raise BadProvisioningToken
         return right.used_by
     if Device.objects.filter(public_key=public_key).exists():
         raise BadProvisioningToken
+    device = Device(locker=right.locker, public_key=public_key, provisioned_at=real_at)
+    put_into_service(device, right, at=at, real_at=real_at)
+    return device
+
+
+def lock_token(token: str, *, profile: Profile, real_at: datetime) -> ProvisioningToken:
+    """
+    Return a token that may be used for a device of this profile, or was by one that is still in service.
+
+    Raises
+    ------
+    BadProvisioningToken
+        If there is none.
+    """
+    right = (
+        ProvisioningToken.objects.select_for_update(of=("self",))
+        .select_related("used_by", "locker")
+        .filter(digest=_digest(token), profile=profile, expires_at__gt=real_at)
+        .first()
+    )
+    if right is None or (right.used_by is not None and right.used_by.state == LinkState.RETIRED):
+        raise BadProvisioningToken
+    return right
+
+
+def find_token(token: str) -> ProvisioningToken | None:
+    """Return a token's row, however old it is."""
+    return ProvisioningToken.objects.filter(digest=_digest(token)).first()
+
+
+def put_into_service(device: Device, right: ProvisioningToken, *, at: datetime, real_at: datetime) -> None:
+    """Put a new device in the place of the locker's present one; that uses up its token."""
     cabinets.lock(right.locker_id)
     for present in Device.objects.in_service().filter(locker=right.locker):
         retire(present, real_at=real_at)
-    device = Device.objects.create(locker=right.locker, public_key=public_key, provisioned_at=real_at)
+    device.save(force_insert=True)
     broker.ask_to_admit(device)
     right.used_by = device
     right.save(update_fields=["used_by"])
@@ -66,8 +100,8 @@ def provision(*, token: str, public_key: str, at: datetime, real_at: datetime) -
         at=at,
         locker=right.locker.slug,
         device=str(device.pk),
+        profile=str(device.profile),
     )
-    return device
 
 
 @transaction.atomic
@@ -80,10 +114,18 @@ def retire(device: Device, *, real_at: datetime) -> None:
 
 @transaction.atomic
 def greet(
-    device: Device, *, link_epoch: str, num_hellos: int, transport: Transport, real_at: datetime
+    device: Device,
+    *,
+    link_epoch: str,
+    num_hellos: int,
+    transport: Transport,
+    real_at: datetime,
+    list_version: int | None = None,
 ) -> None:
     """
     Begin a connection: commands of an earlier one are executed no more.
+
+    ``list_version`` is that of the list of codes that the device keeps, if it says so.
 
     Raises
     ------
@@ -97,10 +139,16 @@ def greet(
             link_epoch=link_epoch,
             num_hellos=num_hellos,
             transport=transport,
+            keys_told=keys.name_of_known(),
             state=LinkState.ONLINE,
             last_seen_at=real_at,
         )
     )
+    if list_version is not None:
+        # A device that lost its list gets it again.
+        Device.objects.filter(pk=device.pk, list_confirmed__gt=list_version).update(
+            list_confirmed=list_version, list_sent_at=None
+        )
     device.refresh_from_db()
     if not greeted and device.link_epoch != link_epoch:
         raise StaleEpoch

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from common import intents
 from common.exceptions import DomainError
@@ -43,6 +43,11 @@ def receive(device: Device, batch: Sequence[Report], *, real_at: datetime) -> Ma
         ahead[boot_id].add(seq)
     for boot in boots.values():
         _note_accepted(boot, ahead[boot.boot_id])
+    for report in fresh.values():
+        if report.kind == "reports_lost":
+            _give_up(device, str(report.data["boot_id"]), int(report.data["through_seq"]))
+    has_gap = any(max(ahead[boot.boot_id], default=0) > boot.accepted_seq for boot in boots.values())
+    _note_gap(device, has_gap, real_at)
     return {boot.boot_id: boot.accepted_seq for boot in boots.values()}
 
 
@@ -61,15 +66,51 @@ def apply(device_id: UUID, *, at: datetime) -> int:
     for boot in boots.select_related("device").order_by("boot_id"):
         boot.device.locker = locker
         waiting = list(_waiting(boot))
-        if boot.applied_seq == 0 and not _follows(waiting[0], boot):
+        if boot.applied_seq == 0 and waiting and not _follows(waiting[0], boot):
+            _note_gap(boot.device, True, waiting[0].received_at)
             break
         scene = scene or reports.Scene(boot.device, at=at)
+        if any(event.kind != "allowlist_stored" for event in waiting):
+            Locker.objects.filter(pk=locker.pk).update(revision=F("revision") + 1)
         _apply_all(scene, waiting)
         applied += len(waiting)
         DeviceEvent.objects.filter(pk__in=[event.pk for event in waiting]).update(applied_at=at)
-        boot.applied_seq = waiting[-1].seq
+        # What the device no longer has counts as applied.
+        boot.applied_seq = boot.accepted_seq
         boot.save(update_fields=["applied_seq"])
     return applied
+
+
+def missing_after(device: Device) -> Mapping[str, int]:
+    """Return, for each boot of which reports are missing, the number up to which they are there."""
+    gaps = {}
+    for boot in device.boots.order_by("boot_id"):
+        if _kept_beyond(boot):
+            gaps[boot.boot_id] = boot.accepted_seq
+        if boot.applied_seq < boot.accepted_seq and boot.applied_seq == 0:
+            first = _waiting(boot)[0]
+            before = first.data.get("previous_boot_id") if first.kind == "booted" else None
+            if before is not None and not _follows(first, boot):
+                known = device.boots.filter(boot_id=before).first()
+                gaps[before] = 0 if known is None else known.accepted_seq
+    return gaps
+
+
+def _give_up(device: Device, boot_id: str, through: int) -> None:
+    """Wait no longer for reports that the device has no more."""
+    boot, _ = DeviceBoot.objects.get_or_create(device=device, boot_id=boot_id)
+    if boot.accepted_seq < through:
+        boot.accepted_seq = through
+        boot.save(update_fields=["accepted_seq"])
+        _note_accepted(boot, _kept_beyond(boot))
+
+
+def _note_gap(device: Device, has_gap: bool, real_at: datetime) -> None:
+    """Note since when reports are missing, so that the device is asked for them."""
+    if has_gap and device.gap_since is None:
+        Device.objects.filter(pk=device.pk).update(gap_since=real_at)
+    elif not has_gap and device.gap_since is not None and not missing_after(device):
+        Device.objects.filter(pk=device.pk).update(gap_since=None)
 
 
 def _boots(device: Device, batch: Iterable[Report]) -> dict[str, DeviceBoot]:
@@ -111,7 +152,7 @@ def _note_accepted(boot: DeviceBoot, ahead: Collection[int]) -> None:
         boot.save(update_fields=["accepted_seq"])
 
 
-def _waiting(boot: DeviceBoot) -> Iterable[DeviceEvent]:
+def _waiting(boot: DeviceBoot) -> QuerySet[DeviceEvent]:
     return DeviceEvent.objects.filter(
         device=boot.device_id, boot_id=boot.boot_id, seq__gt=boot.applied_seq, seq__lte=boot.accepted_seq
     ).order_by("seq")

@@ -8,18 +8,18 @@ from uuid import UUID
 from django.db import transaction
 
 from common import events
+from common.exceptions import InvalidTransition
 from lockers import signals
 from lockers.exceptions import CommandPending, LockerError
 from lockers.models import CodeThrottle, Locker, LockerCode, OpenCommand, Reservation
-from lockers.services import cabinets, codes, commands
+from lockers.services import cabinets, claims, codes, commands
 from lockers.states import (
-    LOCK_OUT_FORGOTTEN_AFTER,
-    LOCK_OUTS,
     OPENING_CODES,
-    WRONG_CODES_ALLOWED,
     CodeState,
+    Purpose,
     ReservationState,
 )
+from lockers.throttle import Failures
 
 
 class Outcome(StrEnum):
@@ -60,34 +60,44 @@ class Entry:
 
 
 @transaction.atomic
-def enter(locker: Locker, digits: str, *, at: datetime, real_at: datetime, request_id: UUID) -> Entry:
+def enter(locker: Locker, entered: str, *, at: datetime, real_at: datetime, request_id: UUID) -> Entry:
     """
-    Open the next compartment that waits for a code; a refusal is an answer too, for it must be counted.
+    Open the next compartment for a code that was typed or scanned; a refusal is an answer too, and counted.
 
-    The same request again finds the first one's command and opens nothing else.
+    The same request again finds the first one's command and opens nothing else. A scanned code cannot be
+    guessed: it is not counted, and opens while typed ones are locked out.
     """
     cabinets.lock(locker.pk)
     repeated = OpenCommand.objects.filter(device__locker=locker, request_id=request_id).first()
     if repeated is not None:
         return Entry(outcome=Outcome.OPENING, command=repeated)
     throttle = CodeThrottle.objects.select_for_update(no_key=True).get(locker=locker)
-    if throttle.locked_until is not None and real_at < throttle.locked_until:
+    is_typed = not codes.is_scanned(entered)
+    if is_typed and throttle.locked_until is not None and real_at < throttle.locked_until:
         entry = Entry(outcome=Outcome.LOCKED_OUT, locked_until=throttle.locked_until)
     else:
-        entry = _try(locker, digits, at=at, real_at=real_at, request_id=request_id)
-        _count(throttle, entry, real_at=real_at)
-    if entry.command is None:
-        events.record(
-            "code_refused", scope=locker.namespace, at=at, locker=locker.slug, outcome=entry.outcome
-        )
-        signals.code_refused.send(sender=Locker, locker=locker, outcome=entry.outcome, at=at)
+        entry = _try(locker, entered, at=at, real_at=real_at, request_id=request_id)
+    if entry.command is None and throttle.last_request_id != request_id:
+        throttle.last_request_id = request_id
+        if is_typed and entry.outcome in WRONG:
+            _count(throttle, real_at=real_at)
+        throttle.save()
+        note_refusal(locker, outcome=entry.outcome, at=at)
     return entry
 
 
-def _try(locker: Locker, digits: str, *, at: datetime, real_at: datetime, request_id: UUID) -> Entry:
-    code = codes.find(namespace=locker.namespace, digits=digits)
+def note_refusal(locker: Locker, *, outcome: str, at: datetime) -> None:
+    """Record that a code opened nothing, for whoever asks why."""
+    events.record("code_refused", scope=locker.namespace, at=at, locker=locker.slug, outcome=outcome)
+    signals.code_refused.send(sender=Locker, locker=locker, outcome=outcome, at=at)
+
+
+def _try(locker: Locker, entered: str, *, at: datetime, real_at: datetime, request_id: UUID) -> Entry:
+    code = codes.find(namespace=locker.namespace, entered=entered)
     if code is None:
         return Entry(outcome=Outcome.CODE_UNKNOWN)
+    if code.purpose == Purpose.DEPOSIT:
+        return _deposit(locker, code, at=at, real_at=real_at, request_id=request_id)
     waiting = (
         code.principal.reservations.awaiting_collection().filter(locker=locker).select_related("compartment")
     )
@@ -101,6 +111,29 @@ def _try(locker: Locker, digits: str, *, at: datetime, real_at: datetime, reques
     if code.state not in OPENING_CODES or not ready + begun:
         return Entry(outcome=Outcome.CODE_NOT_ACTIVE)
     return _open_next(locker, code, ready + begun, at=at, real_at=real_at, request_id=request_id)
+
+
+def _deposit(locker: Locker, code: LockerCode, *, at: datetime, real_at: datetime, request_id: UUID) -> Entry:
+    """Open a door for a courier; who types the code again gets another one."""
+    reservation = Reservation.objects.select_related("compartment", "code", "deposit_code").get(
+        deposit_code=code
+    )
+    if reservation.locker_id != locker.pk:
+        return Entry(outcome=Outcome.CODE_OF_ANOTHER_LOCKER)
+    if reservation.state not in {ReservationState.RESERVED, ReservationState.DEPOSITING}:
+        return Entry(outcome=Outcome.CODE_NOT_ACTIVE)
+    try:
+        with transaction.atomic():
+            claims.give_up_opened_door(reservation, at=at)
+            command = commands.open_locked_for_deposit(
+                reservation, locker, at=at, real_at=real_at, request_id=request_id
+            )
+    except (LockerError, InvalidTransition) as error:
+        return Entry(outcome=error.code)
+    _forgive(code, locker)
+    if code.state == CodeState.ACTIVE:
+        code.advance(CodeState.IN_USE)
+    return Entry(outcome=Outcome.OPENING, command=command)
 
 
 def _open_next(
@@ -127,33 +160,21 @@ def _open_next(
         else:
             rest = candidates[position + 1 :]
             _forgive(code, locker)
-            _begin_visit(code, at=at)
+            codes.begin_visit(code, at=at)
             num_left = sum(other.state == ReservationState.DEPOSITED for other in rest)
             return Entry(outcome=Outcome.OPENING, command=command, num_left=num_left)
     return Entry(outcome=refusal)
 
 
-def _begin_visit(code: LockerCode, *, at: datetime) -> None:
-    """Note that a helper came; the code is good for this visit only."""
-    if code.on_behalf_of_id is not None and code.state == CodeState.ACTIVE:
-        code.advance(CodeState.IN_USE)
-        events.record("opened_by_helper", scope=code.namespace, at=at, helper=str(code.pk))
-
-
-def _count(throttle: CodeThrottle, entry: Entry, *, real_at: datetime) -> None:
-    if entry.outcome not in WRONG:
-        return
+def _count(throttle: CodeThrottle, *, real_at: datetime) -> None:
     last = throttle.last_failure_at
-    if last is not None and real_at - last > LOCK_OUT_FORGOTTEN_AFTER:
-        throttle.num_failures = throttle.num_lock_outs = 0
-    throttle.num_failures += 1
+    since_last = None if last is None else real_at - last
+    before = Failures(num_failures=throttle.num_failures, num_lock_outs=throttle.num_lock_outs)
+    counted, lock_out = before.after_another(since_last=since_last)
+    throttle.num_failures, throttle.num_lock_outs = counted.num_failures, counted.num_lock_outs
     throttle.last_failure_at = real_at
-    if throttle.num_failures >= WRONG_CODES_ALLOWED:
-        step = min(throttle.num_lock_outs, len(LOCK_OUTS) - 1)
-        throttle.locked_until = real_at + LOCK_OUTS[step]
-        throttle.num_lock_outs += 1
-        throttle.num_failures = 0
-    throttle.save()
+    if lock_out is not None:
+        throttle.locked_until = real_at + lock_out
 
 
 def _forgive(code: LockerCode, locker: Locker) -> None:

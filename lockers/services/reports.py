@@ -7,12 +7,23 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
+from django.db.models import F
+
 from common import events
 from lockers import signals
 from lockers.alarms import ENDED_BY_CLOSING, LEFT_OPEN_AFTER, PULSE_EXPLAINS, AlarmKind, AlarmLevel
 from lockers.exceptions import UnknownCompartment
-from lockers.models import Compartment, Device, DeviceEvent, OpenCommand, Reservation
-from lockers.services import alarms, cabinets, claims, reservations, sensors
+from lockers.models import Compartment, Device, DeviceEvent, LockerCode, OpenCommand, Reservation
+from lockers.services import (
+    alarms,
+    allowlists,
+    cabinets,
+    claims,
+    codes,
+    keypad,
+    reservations,
+    sensors,
+)
 from lockers.states import (
     COMMAND_TRANSITIONS,
     HOLDING,
@@ -22,6 +33,7 @@ from lockers.states import (
     CommandState,
     CompartmentState,
     DoorState,
+    Profile,
     Purpose,
     ReservationState,
 )
@@ -60,6 +72,11 @@ class Scene:
             "compartment_closed": self._closed,
             "compartment_left_open": self._left_open,
             "collection_done": self._done,
+            "deposit_done": self._deposit_done,
+            "code_accepted": self._opened_by_list,
+            "code_rejected": self._code_rejected,
+            "allowlist_stored": self._list_stored,
+            "reports_lost": self._reports_lost,
             "tamper": partial(self._sensed, sensors.note_tamper),
             "temperature": partial(self._sensed, sensors.note_temperature),
             "power": partial(self._sensed, sensors.note_power),
@@ -164,11 +181,85 @@ class Scene:
             reservations.note_done(holder, at=self._at)
             self.forget()
 
+    def _deposit_done(self, event: DeviceEvent) -> None:
+        holder = self._holder(self._compartment(event.data["compartment_number"]))
+        if holder is not None and holder.state == ReservationState.DEPOSITING:
+            reservations.confirm_locked_deposit(holder, at=self._at)
+            self.forget()
+
+    def _opened_by_list(self, event: DeviceEvent) -> None:
+        """Note that the device decided by its list: a command of its own, as if we had given it."""
+        data, command_id = event.data, event.transaction_id
+        compartment = self._compartment(data["compartment_number"])
+        purpose = Purpose(data["purpose"])
+        found = Reservation.objects.filter(pk=data["claim_id"], locker=self._device.locker)
+        reservation = found.select_related("code", "deposit_code").first()
+        if reservation is not None:
+            self._attend(reservation)
+            if purpose == Purpose.DEPOSIT:
+                self._bind_as_done(reservation, compartment)
+        # Nobody waits for its outcome; what the device reports of it amends it.
+        OpenCommand.objects.create(
+            pk=command_id,
+            compartment=compartment,
+            device=self._device,
+            reservation=reservation,
+            purpose=purpose,
+            state=CommandState.UNKNOWN,
+            reason="decided-by-locker",
+            created_at=self._real_at,
+            expires_at=self._real_at,
+        )
+        # The device decides alone until a list says that we know: it is to come at once.
+        Device.objects.filter(pk=self._device.pk).update(
+            num_own_decisions=F("num_own_decisions") + 1, list_sent_at=None
+        )
+        code = LockerCode.objects.live().filter(pk=data["entry_id"]).select_related("on_behalf_of").first()
+        if code is not None and purpose == Purpose.COLLECT:
+            codes.begin_visit(code, at=self._at)
+
+    def _bind_as_done(self, reservation: Reservation, compartment: Compartment) -> None:
+        """Follow the device, which gave a claim a door; the one that it had before did not serve."""
+        if reservation.compartment_id == compartment.pk:
+            return
+        if reservation.state not in {ReservationState.RESERVED, ReservationState.DEPOSITING}:
+            return
+        if reservation.compartment is not None:
+            given_up = reservation.compartment
+            claims.unbind(reservation)
+            if given_up.state in {CompartmentState.RESERVED, CompartmentState.DEPOSITING}:
+                cabinets.demand_check(given_up, reason="given_up_at_keypad", at=self._at)
+        holder = self._holder(compartment)
+        if holder is not None and holder.state == ReservationState.RESERVED:
+            claims.unbind(holder)
+        elif holder is not None:
+            # Two claims behind one door: somebody has to look before anyone gets in.
+            cabinets.demand_check(compartment, reason="two_claims", at=self._at)
+            return
+        if compartment.state == CompartmentState.FREE:
+            compartment.advance(CompartmentState.RESERVED)
+        reservation.compartment = compartment
+        reservation.save(update_fields=["compartment"])
+
+    def _code_rejected(self, event: DeviceEvent) -> None:
+        keypad.note_refusal(self._device.locker, outcome=keypad.Outcome.CODE_UNKNOWN, at=self._at)
+
+    def _list_stored(self, event: DeviceEvent) -> None:
+        allowlists.confirm(self._device, event.data["version"])
+
+    def _reports_lost(self, event: DeviceEvent) -> None:
+        """Note that the device has forgotten what we never received; its doors tell what came of it."""
+        locker = self._device.locker
+        events.record("device_reports_lost", scope=locker.namespace, at=self._at, locker=locker.slug)
+
     # What follows.
 
     def _found_open(self, compartment: Compartment) -> None:
         """Ascribe an open door to the last command whose outcome is not known; it is amended."""
         in_question = compartment.commands.filter(state__in=LIVE | {CommandState.UNKNOWN})
+        if self._device.profile == Profile.BASIC:
+            # It shows every opening in a snapshot, not only what happened while nobody could be told.
+            in_question = in_question.filter(expires_at__gte=self._real_at - PULSE_EXPLAINS)
         command = in_question.order_by("-created_at").first()
         if command is not None:
             self._opened(command, CommandState.OPENED, None)
@@ -244,7 +335,8 @@ class Scene:
         compartment.write(door=DoorState.OPEN, num_jams=0)
         self._end_alarms(compartment, {AlarmKind.JAMMED})
         holder = self._holder(compartment)
-        if holder is not None and holder.state in _IN_PROGRESS:
+        is_somebody_elses = command.purpose == Purpose.OPERATOR
+        if holder is not None and holder.state in _IN_PROGRESS and not is_somebody_elses:
             holder.write(opened_at=self._at, closed_at=None)
 
     def _door_closed(self, compartment: Compartment) -> None:
@@ -333,7 +425,9 @@ class Scene:
         if wanted is None:
             return None
         if wanted not in self._commands:
-            whole = OpenCommand.objects.select_related("compartment", "reservation__code")
+            whole = OpenCommand.objects.select_related(
+                "compartment", "reservation__code", "reservation__deposit_code"
+            )
             command = whole.filter(pk=wanted, device=self._device).first()
             if command is None:
                 return None
@@ -366,7 +460,7 @@ class Scene:
         if command.reservation_id is None:
             return None
         if command.reservation_id not in self._reservations:
-            found = Reservation.objects.select_related("code").get(pk=command.reservation_id)
+            found = Reservation.objects.select_related("code", "deposit_code").get(pk=command.reservation_id)
             self._attend(found)
         return self._reservations[command.reservation_id]
 
@@ -374,7 +468,8 @@ class Scene:
         for known in self._reservations.values():
             if known.compartment_id == compartment.pk and known.state in HOLDING:
                 return known
-        found = Reservation.objects.holding().select_related("code").filter(compartment=compartment).first()
+        holding = Reservation.objects.holding().select_related("code", "deposit_code")
+        found = holding.filter(compartment=compartment).first()
         return found and self._attend(found)
 
     def _attend(self, reservation: Reservation) -> Reservation:
@@ -386,7 +481,12 @@ class Scene:
     def _record(self, kind: str, compartment: Compartment) -> None:
         locker = self._device.locker
         events.record(
-            kind, scope=locker.namespace, at=self._at, locker=locker.slug, compartment=compartment.number
+            kind,
+            scope=locker.namespace,
+            at=self._at,
+            locker=locker.slug,
+            compartment=compartment.number,
+            **self._device.label,
         )
 
 

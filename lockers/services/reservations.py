@@ -65,21 +65,27 @@ def _complete_deposit(reservation: Reservation, *, at: datetime) -> bool:
         return False
     if reservation.state != ReservationState.DEPOSITING:
         return False
+    note_deposited(reservation, at=at)
+    return True
+
+
+def note_deposited(reservation: Reservation, *, at: datetime) -> None:
+    """Note that the goods of a deposit lie behind their door; the locker is locked."""
     code = reservation.code
     reservation.advance(
         ReservationState.DEPOSITED,
-        closed_at=reservation.closed_at,
-        confirmed_at=reservation.confirmed_at,
+        closed_at=reservation.closed_at or at,
+        confirmed_at=reservation.confirmed_at or at,
         deposited_at=at,
         hold_until=reservation.hold_until or (code and code.valid_until),
     )
     assert reservation.compartment is not None  # noqa: S101 - a constraint says so
     if reservation.compartment.state in {CompartmentState.DEPOSITING, CompartmentState.NEEDS_CHECK}:
-        reservation.compartment.advance(CompartmentState.OCCUPIED, verify_empty=False)
+        reservation.compartment.come_back(CompartmentState.OCCUPIED, verify_empty=False)
+    codes.end_deposit(reservation, at=at)
     if code is not None:
         codes.activate(code)
     signals.reservation_deposited.send(sender=Reservation, reservation=reservation, at=at)
-    return True
 
 
 @transaction.atomic
@@ -97,10 +103,15 @@ def extend(reservation: Reservation, *, hold_until: datetime) -> None:
     is_dead = code is not None and not code.is_live
     if reservation.state != ReservationState.DEPOSITED or is_dead:
         raise InvalidTransition(thing="reservation", present=reservation.state, wanted="extended")
-    Reservation.objects.filter(pk=reservation.pk).update(hold_until=hold_until)
-    if code is not None:
-        shared = LockerCode.objects.live().filter(Q(pk=code.pk) | Q(on_behalf_of=code))
-        shared.filter(valid_until__lt=hold_until).update(valid_until=hold_until)
+    hold(reservation, until=hold_until)
+
+
+def hold(reservation: Reservation, *, until: datetime) -> None:
+    """Keep goods, and a code that still lives, at least until a moment; the locker is locked."""
+    Reservation.objects.filter(pk=reservation.pk).exclude(hold_until__gte=until).update(hold_until=until)
+    if reservation.code is not None:
+        shared = Q(pk=reservation.code.pk) | Q(on_behalf_of=reservation.code)
+        LockerCode.objects.live().filter(shared, valid_until__lt=until).update(valid_until=until)
     reservation.refresh_from_db()
 
 
@@ -138,6 +149,12 @@ def complete_collection(reservation: Reservation, *, at: datetime) -> bool:
     is_confirmed = reservation.confirmed_at is not None
     if not is_confirmed and not reservation.collection_is_over(at=at):
         return False
+    note_collected(reservation, at=at)
+    return True
+
+
+def note_collected(reservation: Reservation, *, at: datetime) -> None:
+    """Note that the goods of a collection are in their resident's hands; the locker is locked."""
     reservation.advance(
         ReservationState.COLLECTED,
         closed_at=reservation.closed_at,
@@ -146,11 +163,19 @@ def complete_collection(reservation: Reservation, *, at: datetime) -> bool:
     )
     assert reservation.compartment is not None  # noqa: S101 - a constraint says so
     if reservation.compartment.state == CompartmentState.COLLECTING:
-        reservation.compartment.advance(CompartmentState.FREE, verify_empty=not is_confirmed)
+        is_unconfirmed = reservation.confirmed_at is None
+        reservation.compartment.advance(CompartmentState.FREE, verify_empty=is_unconfirmed)
     if reservation.code is not None:
         codes.end_if_used_up(reservation.code, at=at)
     signals.reservation_collected.send(sender=Reservation, reservation=reservation, at=at)
-    return True
+
+
+def note_missing(reservation: Reservation, *, at: datetime) -> None:
+    """Note that goods which should lie behind a door do not; the locker is locked."""
+    reservation.advance(ReservationState.MISSING, ended_at=at)
+    if reservation.code is not None:
+        codes.end_if_used_up(reservation.code, at=at)
+    signals.reservation_missing.send(sender=Reservation, reservation=reservation, at=at)
 
 
 def back_to_deposited(reservation: Reservation) -> None:

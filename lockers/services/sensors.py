@@ -21,6 +21,13 @@ def note_tamper(device: Device, data: Mapping[str, Any], *, at: datetime, real_a
 def note_temperature(device: Device, data: Mapping[str, Any], *, at: datetime, real_at: datetime) -> None:
     """Note how warm it is in a zone; between a limit and what is safely within it nothing changes."""
     zone, celsius_tenths = Temperature(data["zone"]), data["celsius_tenths"]
+    if celsius_tenths is None:
+        # The sensor failed: nobody knows whether the goods are safe.
+        facts = {"celsius_tenths": None}
+        alarms.raise_alarm(
+            AlarmKind.TEMPERATURE, device=device, zone=zone, facts=facts, at=at, real_at=real_at
+        )
+        return
     ZoneReading.objects.bulk_create(
         [ZoneReading(locker=device.locker, zone=zone, celsius_tenths=celsius_tenths, read_at=real_at)],
         update_conflicts=True,

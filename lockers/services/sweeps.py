@@ -1,6 +1,6 @@
 """What falls due by itself, and is looked for again and again."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from django.db import transaction
@@ -11,19 +11,23 @@ from lockers import signals
 from lockers.alarms import AlarmKind, AlarmLevel
 from lockers.exceptions import CommandPending
 from lockers.models import Alarm, Reservation
-from lockers.services import alarms, cabinets, claims, codes, reservations
+from lockers.services import alarms, allowlists, cabinets, claims, codes, reservations
 from lockers.states import (
     COLLECTION_WINDOW,
     CONFIRMATION_WINDOW,
+    REACH_GUARANTEED,
     TROUBLE,
     CompartmentState,
     ReservationState,
 )
 
+#: Goods out of reach are kept so long before their time ends, lest their code dies first.
+KEPT_AHEAD = timedelta(hours=1)
+
 
 def sweep(*, at: datetime) -> None:
     """Move what is due at a business moment: claims, half-confirmed deposits, collections, holding times."""
-    for reservation in Reservation.objects.expired(at=at):
+    for reservation in Reservation.objects.expired(at=at).select_related("deposit_code", "locker"):
         _quietly(expire, reservation, at=at)
     for reservation in _half_confirmed(at=at):
         doubt(reservation, at=at)
@@ -32,13 +36,15 @@ def sweep(*, at: datetime) -> None:
         state=ReservationState.COLLECTING, collecting_since__lte=ended
     ):
         end_window(reservation, at=at)
+    for reservation in _out_of_reach(at=at):
+        keep(reservation, at=at)
     for reservation in Reservation.objects.overdue(at=at):
         _quietly(fall_due, reservation, at=at)
 
 
 def sweep_alarms(*, at: datetime, real_at: datetime) -> None:
     """Call the dispatcher to alarms whose cause nobody ended in time."""
-    for alarm in Alarm.objects.due(at=real_at).select_related("locker", "compartment"):
+    for alarm in Alarm.objects.due(at=real_at).select_related("locker", "compartment", "device"):
         escalate(alarm, at=at, real_at=real_at)
 
 
@@ -57,8 +63,19 @@ def escalate(alarm: Alarm, *, at: datetime, real_at: datetime) -> None:
 
 @transaction.atomic
 def expire(reservation: Reservation, *, at: datetime) -> None:
-    """End a claim that nobody came for in time."""
-    if claims.end(reservation, ReservationState.EXPIRED, at=at):
+    """
+    End a claim that nobody came for in time.
+
+    A locker may let a courier in by itself until it confirms that the code for the deposit is gone. So that
+    code ends first, and the claim once the locker has said so.
+    """
+    code = reservation.deposit_code
+    if code is not None and code.is_live:
+        claims.lock(reservation)
+        codes.end_deposit(reservation, at=at)
+    elif code is not None and allowlists.may_act_alone(reservation.locker):
+        return
+    elif claims.end(reservation, ReservationState.EXPIRED, at=at):
         signals.reservation_expired.send(sender=Reservation, reservation=reservation, at=at)
 
 
@@ -83,6 +100,14 @@ def end_window(reservation: Reservation, *, at: datetime) -> None:
 
 
 @transaction.atomic
+def keep(reservation: Reservation, *, at: datetime) -> None:
+    """Let goods stay that nobody can collect at present, because their compartment is out of use."""
+    claims.lock(reservation)
+    if _out_of_reach(at=at).filter(pk=reservation.pk).exists():
+        reservations.hold(reservation, until=at + REACH_GUARANTEED)
+
+
+@transaction.atomic
 def fall_due(reservation: Reservation, *, at: datetime) -> None:
     """Note that goods were not collected in time; they stay, and the code dies with the last."""
     cabinets.lock(reservation.locker_id)
@@ -104,6 +129,12 @@ def _quietly(move: _Move, reservation: Reservation, *, at: datetime) -> None:
         move(reservation, at=at)
     except (InvalidTransition, CommandPending):
         return  # Someone else moved it first, or is about to; the next sweep looks again.
+
+
+def _out_of_reach(*, at: datetime) -> QuerySet[Reservation]:
+    return Reservation.objects.filter(
+        state=ReservationState.DEPOSITED, compartment__state__in=TROUBLE, hold_until__lt=at + KEPT_AHEAD
+    )
 
 
 def _half_confirmed(*, at: datetime) -> QuerySet[Reservation]:

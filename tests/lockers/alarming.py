@@ -85,7 +85,7 @@ def snapshot(cabinet: Cabinet, *states: str) -> Report:
     return cabinet.report("compartments", compartments=rows)
 
 
-def warmth(cabinet: Cabinet, celsius_tenths: int, zone: str = "chilled") -> Report:
+def warmth(cabinet: Cabinet, celsius_tenths: int | None, zone: str = "chilled") -> Report:
     """Return the report of a thermometer."""
     return cabinet.report("temperature", zone=zone, celsius_tenths=celsius_tenths)
 

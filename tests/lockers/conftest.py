@@ -107,6 +107,13 @@ def broker_of_tests(broker_environment: Mapping[str, str], settings: Settings) -
     return broker_environment
 
 
+@pytest.fixture
+def basic_devices_on(settings: Settings) -> None:
+    """Let this installation take basic devices."""
+    settings.BASIC_DEVICES = True
+    settings.MQTT_URL = settings.MQTT_URL or "mqtts://dorfbote:secret@broker.example.org:8883"
+
+
 @contextmanager
 def serving(number: int = 1) -> Iterator[None]:
     """Let link processes run, as threads."""

@@ -24,7 +24,8 @@ def _is_moment(value: object) -> bool:
 @cache
 def document() -> Mapping[str, Any]:
     """Return the contract as it was written."""
-    content: Mapping[str, Any] = yaml.safe_load(FILE.read_text())
+    quickest = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    content: Mapping[str, Any] = yaml.load(FILE.read_text(), Loader=quickest)  # noqa: S506 - both are safe
     return content
 
 
@@ -71,13 +72,15 @@ def faults(name: str, payload: object) -> list[str]:
 
 
 def faults_of_ours(envelope: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with an envelope that we sealed: we say nothing that is not written down."""
-    name = name_of(envelope)
-    if found := faults(name, envelope):
+    """Return what is wrong with an envelope that we sealed."""
+    return faults_in_saying(name_of(envelope), envelope)
+
+
+def faults_in_saying(name: str, content: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with a message of ours: we say nothing that is not written down."""
+    if found := faults(name, content):
         return found
-    known, known_of_data = _fields(name)
-    unknown = set(envelope) - known | set(envelope.get("data", ())) - known_of_data
-    return [f"{name}: {field} is not written down" for field in unknown]
+    return [f"{name}: {field} is not written down" for field in _unwritten(schema(name), content)]
 
 
 def target(reference: str) -> Any:
@@ -93,15 +96,22 @@ def _validator(name: str) -> Draft202012Validator:
     return Draft202012Validator(schema(name), format_checker=FORMATS)
 
 
-@cache
-def _fields(name: str) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the names that a message knows, of its own and in its data."""
-    own = schema(name)["properties"]
-    return frozenset(own), frozenset(_properties(own.get("data", {})))
+def _unwritten(part: Mapping[str, Any], value: object) -> Iterator[str]:
+    """Yield the names in a value that its schema knows nothing of; of the closed ones it knows all."""
+    if isinstance(value, list):
+        for entry in value:
+            yield from _unwritten(part.get("items", {}), entry)
+    elif isinstance(value, dict) and "additionalProperties" not in part:
+        known = dict(_properties(part))
+        for name, inside in value.items():
+            if name in known:
+                yield from _unwritten(known[name], inside)
+            else:
+                yield name
 
 
-def _properties(part: Mapping[str, Any]) -> Iterator[str]:
-    yield from part.get("properties", ())
+def _properties(part: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield from part.get("properties", {}).items()
     for choice in part.get("oneOf", ()):
         yield from _properties(choice)
 

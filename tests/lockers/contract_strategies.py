@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from hypothesis import strategies as st
@@ -47,7 +48,8 @@ MOMENTS = (
     "0001-01-01T00:00:00+23:59",
 )
 NESTED: tuple[Any, ...] = ([], {}, [[]], ["open"], {"": None}, {"compartment_number": 1})
-ODD = st.sampled_from([None, True, False, *NUMBERS, *WORDS, *NAMES, *MOMENTS, *NESTED]).map(copy.deepcopy)
+ANYTHING = (None, True, False, *NUMBERS, *WORDS, *NAMES, *MOMENTS, *NESTED)
+ODD = st.sampled_from(ANYTHING).map(copy.deepcopy)
 ADDED = st.sampled_from(["action", "event", "more", "error_code", "transaction_id", "compartment_number"])
 
 
@@ -55,7 +57,8 @@ ADDED = st.sampled_from(["action", "event", "more", "error_code", "transaction_i
 def messages_like(draw: st.DrawFn, name: str, *, but_for: Collection[str]) -> dict[str, Any]:
     """Return messages that keep to the contract, or miss it in a place or two, but not in some fields."""
     message: dict[str, Any] = copy.deepcopy(draw(st.sampled_from(contract.examples(name))))
-    message["data"] = draw(fitting(contract.schema(name)["properties"]["data"]))
+    if "data" in contract.schema(name)["properties"]:
+        message["data"] = draw(fitting(contract.schema(name)["properties"]["data"]))
     for _ in range(draw(st.integers(0, 2))):
         found = [place for place in places(message) if place[0] is not message or place[1] not in but_for]
         holder, at = draw(st.sampled_from(found))
@@ -69,6 +72,20 @@ def messages_like(draw: st.DrawFn, name: str, *, but_for: Collection[str]) -> di
             case _:
                 holder.append(draw(ODD))
     return message
+
+
+def variants(whole: Any) -> Iterator[Any]:
+    """Yield a value with each of its parts taken out, and replaced by whatever is odd."""
+    for number, _ in enumerate(places(whole)):
+        for odd in ANYTHING:
+            replaced = copy.deepcopy(whole)
+            holder, at = _place(replaced, number)
+            holder[at] = copy.deepcopy(odd)
+            yield replaced
+        shortened = copy.deepcopy(whole)
+        holder, at = _place(shortened, number)
+        del holder[at]
+        yield shortened
 
 
 def fitting(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
@@ -90,6 +107,10 @@ def places(node: Any) -> Iterator[tuple[Any, Any]]:
         yield node, name
         if isinstance(value, (dict, list)):
             yield from places(value)
+
+
+def _place(node: Any, number: int) -> tuple[Any, Any]:
+    return next(islice(places(node), number, None))
 
 
 def _of_kind(kind: str, schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:

@@ -10,7 +10,7 @@ from common.exceptions import InvalidTransition
 from lockers import selectors
 from lockers.exceptions import CommandPending, DoorNotOpened, NoCompartmentAvailable
 from lockers.models import Compartment, Reservation
-from lockers.services import cabinets, claims, commands, reservations
+from lockers.services import cabinets, claims, codes, commands, reservations
 from lockers.services.claims import Claim, ReleaseReason
 from lockers.sizes import Height, Size, Temperature
 from lockers.states import CompartmentState, DoorState, ReservationState
@@ -122,8 +122,8 @@ def test_claims_for_many_lockers_cost_a_fixed_number_of_queries(
         for place in lockers
     ]
 
-    # Savepoint, lockers, known references, doors, claims, insert, release.
-    with django_assert_num_queries(7):
+    # Savepoint, lockers and their revision, known references, doors, claims, insert, release.
+    with django_assert_num_queries(8):
         claims.reserve_all(wanted)
 
 
@@ -253,3 +253,83 @@ def test_a_checked_compartment_comes_back_only_as_what_it_is(noon: datetime) -> 
     assert intent_of(locker, 1) == CompartmentState.FREE
     with pytest.raises(InvalidTransition):
         cabinets.settle_check(compartment, is_empty=True, at=noon, real_at=noon)
+
+
+def test_a_larger_door_is_not_taken_from_a_claim_that_depends_on_it(noon: datetime) -> None:
+    locker = a_locker((Size.S, Size.L))
+    cabinet = a_cabinet(locker, noon)
+    reservation = a_reservation(locker, noon)
+    other = a_reservation(locker, noon, size=Size.L)
+    first = commands.open_for_deposit(reservation, at=noon, real_at=noon)
+    cabinet.opens(first)
+    cabinet.closes(first)
+
+    has_another = claims.release_door(reservation, reason=ReleaseReason.DOES_NOT_FIT, at=noon)
+
+    assert not has_another
+    assert claims.bind(other, claims.lock(other)).number == 2
+
+
+def test_goods_too_large_for_the_largest_door_get_no_other(noon: datetime) -> None:
+    locker = a_locker((Size.XL, Size.XL))
+    cabinet = a_cabinet(locker, noon)
+    reservation = a_reservation(locker, noon, size=Size.XL)
+    first = commands.open_for_deposit(reservation, at=noon, real_at=noon)
+    cabinet.opens(first)
+    cabinet.closes(first)
+
+    assert not claims.release_door(reservation, reason=ReleaseReason.DOES_NOT_FIT, at=noon)
+
+
+@pytest.mark.parametrize("num_doors", [1, 2])
+def test_a_courier_is_told_whether_another_door_is_there(noon: datetime, num_doors: int) -> None:
+    locker = a_locker((Size.S,) * num_doors)
+    cabinet = a_cabinet(locker, noon)
+    reservation = a_reservation(locker, noon)
+    jammed = commands.open_for_deposit(reservation, at=noon, real_at=noon)
+    cabinet.jams(jammed)
+
+    has_another = claims.release_door(reservation, reason=ReleaseReason.DOOR_JAMMED, at=noon)
+
+    assert has_another == claims.has_door(reservation) == (num_doors == 2)
+
+
+def test_a_claim_moves_to_another_locker_with_its_code_and_all_that_it_asks_for(noon: datetime) -> None:
+    locker = a_locker((Size.M,), heights=(Height.LOW,))
+    other = a_locker((Size.M,), heights=(Height.LOW,))
+    reservation = a_reservation(locker, noon, size=Size.M, low_door=True)
+    codes.issue_for_deposits([reservation], at=noon)
+
+    moved = claims.move(reservation, to=other, at=noon)
+
+    assert (state_of(reservation), state_of(moved)) == (ReservationState.CANCELLED, ReservationState.RESERVED)
+    asked = ("code_id", "reference", "size", "temperature", "low_door", "expires_at", "hold_until")
+    assert [getattr(moved, name) for name in asked] == [getattr(reservation, name) for name in asked]
+    assert moved.locker == other
+    assert moved.deposit_code is not None
+    assert moved.deposit_code != reservation.deposit_code
+    a_reservation(locker, noon, size=Size.M, low_door=True)
+
+
+def test_a_claim_stays_where_it_is_if_the_other_locker_is_full(noon: datetime) -> None:
+    locker, other = a_locker((Size.S,)), a_locker((Size.S,))
+    a_reservation(other, noon)
+    reservation = a_reservation(locker, noon)
+    claims.bind(reservation, claims.lock(reservation))
+
+    with pytest.raises(NoCompartmentAvailable):
+        claims.move(reservation, to=other, at=noon)
+
+    assert state_of(reservation) == ReservationState.RESERVED
+    assert intent_of(locker, 1) == CompartmentState.RESERVED
+
+
+def test_a_claim_that_has_ended_does_not_move(noon: datetime) -> None:
+    locker, other = a_locker((Size.S,)), a_locker((Size.S,))
+    reservation = a_reservation(locker, noon)
+    claims.cancel(reservation, at=noon)
+
+    with pytest.raises(InvalidTransition):
+        claims.move(reservation, to=other, at=noon)
+
+    assert not Reservation.objects.holding().exists()

@@ -64,7 +64,7 @@ def test_codes_of_another_region_may_be_the_same(noon: datetime, drawn: list[str
 
     other = codes.issue(namespace="holzminden", holder=uuid4(), occasion=uuid4(), valid_until=noon, at=noon)
 
-    assert codes.find(namespace="holzminden", digits="12345678") == other
+    assert codes.find(namespace="holzminden", entered="12345678") == other
 
 
 def test_without_a_code_far_enough_away_none_is_issued(noon: datetime, drawn: list[str]) -> None:

@@ -15,8 +15,9 @@ from django.conf import settings
 
 from common import intents
 from common.clock import real_now
-from common.models import Intent, IntentState
+from common.models import Event, Intent, IntentState
 from lockers import wire
+from lockers.alarms import AlarmKind
 from lockers.api import threads, waiting
 from lockers.api.asgi import LinkHandler
 from lockers.device.control import Control
@@ -25,7 +26,7 @@ from lockers.device.link import LinkKind
 from lockers.device.simulator import Fleet
 from lockers.models import Device, DeviceEvent, Locker, OpenCommand, Reservation
 from lockers.selectors import physical_state
-from lockers.services import codes, commands, devices, reservations
+from lockers.services import allowlists, codes, commands, devices, reservations
 from lockers.sizes import Size
 from lockers.states import CommandState, CompartmentState, ReservationState
 from tests.lockers.conftest import a_code, a_device, a_locker, a_reservation, serving
@@ -145,6 +146,50 @@ async def test_goods_go_in_and_come_out_and_the_books_equal_the_cabinet(
         assert not await threads.run(DeviceEvent.objects.exclude(problem="").exists)
 
 
+async def test_with_the_network_dead_goods_go_in_and_come_out_and_the_books_follow(
+    tmp_path: Path, kind: LinkKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allowlists, "LIST_EVERY", timedelta(milliseconds=100))
+    async with a_village(tmp_path, kind) as (locker, hands):
+        reservation, digits = await threads.run(_claim, locker)
+        deposit_digits = await threads.run(_give_deposit_code, reservation)
+        await becomes(lambda: _knows(locker, num_codes=2))
+        await hands.cut(locker.slug, 600)
+
+        opened = await hands.keypad(locker.slug, deposit_digits)
+        assert opened.is_opening and opened.compartment is not None
+        number = opened.compartment
+        assert await hands.wait_open(locker.slug, number, timeout_s=5)
+        await hands.put(locker.slug, number, ["bread", "eggs"])
+        await hands.close(locker.slug, number)
+        await hands.done(locker.slug, number)
+        answer = await hands.keypad(locker.slug, digits)
+        assert (answer.is_opening, answer.compartment) == (True, number)
+        assert await hands.wait_open(locker.slug, number, timeout_s=5)
+        assert await hands.take(locker.slug, number) == ["bread", "eggs"]
+        await hands.close(locker.slug, number)
+        await hands.done(locker.slug, number)
+        assert await threads.run(_state, reservation) == ReservationState.RESERVED
+
+        await hands.cut(locker.slug, 0)
+        await becomes(lambda: _state(reservation) == ReservationState.COLLECTED)
+        assert not await threads.run(DeviceEvent.objects.exclude(problem="").exists)
+
+
+def _give_deposit_code(reservation: Reservation) -> str:
+    codes.issue_for_deposits([reservation], at=real_now())
+    assert reservation.deposit_code is not None
+    return codes.reveal(reservation.deposit_code, reason="test", at=real_now())
+
+
+def _knows(locker: Locker, *, num_codes: int) -> bool:
+    """Tell whether the device has confirmed a list with so many codes."""
+    device = Device.objects.select_related("locker").get(locker=locker)
+    told = Event.objects.filter(kind="codes_listed").order_by("pk").last()
+    is_current = 0 < device.list_version == device.list_confirmed
+    return is_current and told is not None and told.facts["num_codes"] == num_codes
+
+
 async def test_a_jammed_door_is_noticed_and_another_one_opened(tmp_path: Path, kind: LinkKind) -> None:
     async with a_village(tmp_path, kind) as (locker, hands):
         reservation, _ = await threads.run(_claim, locker)
@@ -235,3 +280,79 @@ async def test_a_command_that_is_late_when_it_is_fetched_opens_nothing(
         await threads.run(open_in_the_past)
 
         assert not await hands.wait_open(locker.slug, 1, timeout_s=0.5)
+
+
+async def test_what_sensors_notice_by_themselves_reaches_those_who_must_act(
+    tmp_path: Path, kind: LinkKind
+) -> None:
+    async with a_village(tmp_path, kind) as (locker, hands):
+        await hands.inflict(locker.slug, "forced", compartment=1)
+        await becomes(lambda: _alarms(locker) == {AlarmKind.UNCOMMANDED_OPEN})
+
+        await hands.inflict(locker.slug, "tamper")
+        await hands.inflict(locker.slug, "temperature", zone="chilled", celsius=None)
+        await hands.inflict(locker.slug, "power", source="battery", percent=15)
+        await becomes(lambda: len(_alarms(locker)) == 4)
+
+        await hands.close(locker.slug, 1)
+        await hands.inflict(locker.slug, "tamper", on=False)
+        await hands.inflict(locker.slug, "temperature", zone="chilled", celsius=5)
+        await hands.inflict(locker.slug, "power", source="mains")
+        await becomes(lambda: not _alarms(locker))
+
+
+def _alarms(locker: Locker) -> set[str]:
+    return set(locker.alarms.open().values_list("kind", flat=True))
+
+
+async def test_a_command_in_whose_pulse_the_power_goes_is_settled_by_where_the_door_stands(
+    tmp_path: Path, kind: LinkKind
+) -> None:
+    async with a_village(tmp_path, kind) as (locker, hands):
+        reservation, _ = await threads.run(_claim, locker)
+        await hands.inflict(locker.slug, "reboot", moment="in_pulse", seconds=0.2)
+
+        command, number = await threads.run(_open, reservation)
+        await becomes(lambda: OpenCommand.objects.get(pk=command.pk).state == CommandState.OPENED)
+
+        [door] = [door for door in (await hands.contents())[locker.slug] if door.compartment == number]
+        assert (door.is_open, door.num_openings) == (True, 1)
+        assert not await threads.run(DeviceEvent.objects.exclude(problem="").exists)
+
+
+async def test_a_command_that_a_full_disk_refuses_is_refused_for_good(tmp_path: Path, kind: LinkKind) -> None:
+    async with a_village(tmp_path, kind) as (locker, hands):
+        reservation, _ = await threads.run(_claim, locker)
+        await hands.inflict(locker.slug, "disk")
+        command, number = await threads.run(_open, reservation)
+        assert not await hands.wait_open(locker.slug, number, timeout_s=0.5)
+
+        await hands.inflict(locker.slug, "disk", full=False)
+        await becomes(lambda: OpenCommand.objects.get(pk=command.pk).state == CommandState.REFUSED)
+        assert (await threads.run(OpenCommand.objects.get, pk=command.pk)).reason == "disk-full"
+        await threads.run(_open, reservation)
+        assert await hands.wait_open(locker.slug, number, timeout_s=5)
+
+
+async def test_in_a_network_that_doubles_and_shuffles_everything_happens_once(
+    tmp_path: Path, kind: LinkKind
+) -> None:
+    async with a_village(tmp_path, kind) as (locker, hands):
+        reservation, digits = await threads.run(_claim, locker)
+        await hands.inflict(locker.slug, "messages", doubled=0.5, shuffled=0.5)
+        _, number = await threads.run(_open, reservation)
+        assert await hands.wait_open(locker.slug, number, timeout_s=8)
+        await hands.put(locker.slug, number, ["bread"])
+        await hands.close(locker.slug, number)
+        await threads.run(reservations.confirm_deposit, reservation, at=real_now())
+        await becomes(lambda: _state(reservation) == ReservationState.DEPOSITED)
+
+        assert (await hands.keypad(locker.slug, digits)).is_opening
+        assert await hands.wait_open(locker.slug, number, timeout_s=8)
+        await hands.take(locker.slug, number)
+        await hands.close(locker.slug, number)
+        await hands.done(locker.slug, number)
+        await becomes(lambda: _state(reservation) == ReservationState.COLLECTED)
+
+        assert [door.num_openings for door in (await hands.contents())[locker.slug]] == [2, 0]
+        assert not await threads.run(DeviceEvent.objects.exclude(problem="").exists)

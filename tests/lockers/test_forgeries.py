@@ -4,6 +4,7 @@ Forged and malformed messages at the server's doors and the device's ear: none i
 Genuine ones in between are taken, in whatever spelling. ``FORGERIES=100000`` tries more than usual.
 """
 
+import base64
 import gc
 import json
 import logging
@@ -26,7 +27,7 @@ from django.test import Client
 from paho.mqtt.client import MQTTMessage
 
 from common.clock import real_now
-from lockers import exchange, link, wire
+from lockers import exchange, keys, wire
 from lockers.api import views, waiting
 from lockers.device.controller import Controller
 from lockers.device.hardware import Reading
@@ -81,7 +82,7 @@ class Peer:
     """A device in service that says what it should: each message is a new one, and well signed."""
 
     def __init__(self, dice: random.Random) -> None:
-        self.key = a_key(dice)
+        self.dice, self.key = dice, a_key(dice)
         self.locker = a_locker()
         self.token = devices.issue_token(self.locker, real_at=real_now())
         self.enrolment = wire.seal(
@@ -94,10 +95,10 @@ class Peer:
         self.num_hellos, self.seq, self.epoch = 0, 0, ""
 
     def say(self, name: str, **changes: Any) -> wire.Envelope:
-        """Return the next message of a kind, with the content of the published example."""
+        """Return the next message of a kind, with the content of a published example."""
         if name == "provision":
             return dict(self.enrolment)
-        example = contract.examples(name)[0]
+        example = self.dice.choice(contract.examples(name))
         fields: wire.Envelope = {"link_epoch": self.epoch, "data": example["data"]}
         fields |= {
             field: example[field] for field in ("event", "action", "transaction_id") if field in example
@@ -126,7 +127,7 @@ class Ear:
     def publish(self, topic: str, payload: str, **_: object) -> SimpleNamespace:
         """Take an answer, which must be genuine and on the right topic."""
         envelope = json.loads(payload)
-        wire.check(envelope, link.server_key().public_key())
+        wire.check(envelope, keys.server_key().public_key())
         assert topic == topics.answer(envelope["device_id"])
         self.heard.append(envelope)
         return SimpleNamespace(rc=0)
@@ -191,8 +192,8 @@ class Attack:
             (self.stranger.kid, self.stranger.key),
             (self.peer.kid, self.stranger.key),
             (self.peer.kid, a_key(self.dice)),
-            (self.peer.kid, link.server_key()),
-            (link.server_kid(), link.server_key()),
+            (self.peer.kid, keys.server_key()),
+            (keys.server_kid(), keys.server_key()),
         ]
 
     def forgery(self) -> tuple[str, Forgery]:
@@ -222,10 +223,12 @@ class Attack:
         own, stolen = f"locker/{self.peer.kid}/event", f"locker/{self.stranger.kid}/event"
         arrivals.insert(self.dice.randrange(len(arrivals) + 1), (own, respelled(genuine, self.dice)))
         arrivals.insert(0, (stolen, text(self.peer.say("heartbeat"))))
-        heard = self.broker.bring(arrivals)
-        refused = [answer for answer in heard if answer["action"] == "refused"]
-        self.accepted += [answer["action"] for answer in heard if answer["action"] != "refused"]
-        assert len(refused) <= sum(forgery.is_signed for forgery in forged)
+        answers = Counter(answer["action"] for answer in self.broker.bring(arrivals))
+        assert answers.pop("refused", 0) <= sum(forgery.is_signed for forgery in forged)
+        if genuine.get("event") == "heartbeat":
+            # What a device should know besides comes after the answer to this, and to nothing forged.
+            answers.pop("put_allowlist", None)
+        self.accepted += answers.elements()
 
     def _topic(self) -> str:
         kind = self.dice.choice(
@@ -329,6 +332,12 @@ NOON = datetime(2026, 11, 24, 11, tzinfo=UTC)
 
 #: What a door depends on in a command.
 DECISIVE = ("device_id", "kid", "link_epoch", "expires_at", "ttl_ms", "transaction_id", "compartment_number")
+#: What a device hears from its server, and how often.
+HEARD = (
+    *["open_compartment", "put_allowlist"] * 3,
+    *("messages_accepted", "hello_accepted", "code_answered", "sync"),
+)
+LIST_KEY = base64.b64decode(contract.examples("provisioned")[0]["data"]["list_key"])
 
 
 class Memory:
@@ -375,36 +384,63 @@ class Victim:
         self.kid = wire.key_id(self.server.public_key())
         self.locks, self.memory = Locks(), Memory()
         self.now_s = 1_000.0
+        self.list_version = 0
+        self.journal = Journal(self.memory)
         self.device = Controller(
             identity=Identity(
                 device_id=DEVICE_ID,
                 locker="dorf",
                 key=self.own,
                 server_keys={self.kid: self.server.public_key()},
+                list_key=LIST_KEY,
             ),
-            journal=Journal(self.memory),
+            journal=self.journal,
             hardware=self.locks,
             monotonic=lambda: self.now_s,
             wall_clock=lambda: NOON,
         )
         self.device.boot()
-        self.request = self.device.hello()
-        assert self.hears(text(self.say("hello_accepted", accepted={})))
+        self.greet()
 
     def server_now(self) -> datetime:
         """Return the time at the server."""
         return NOON + timedelta(seconds=self.now_s)
 
+    def greet(self, *beside: Ed25519PrivateKey) -> wire.Envelope:
+        """Begin a connection, and be told of keys beside the server's; return what was said."""
+        self.request = self.device.hello()
+        named = self.names(self.server, *beside)
+        welcome = self.say("hello_accepted", server_keys=named)
+        assert self.hears(text(welcome))
+        assert set(self.device.identity.server_keys) == set(named)
+        return welcome
+
+    def names(self, *known: Ed25519PrivateKey) -> Mapping[str, str]:
+        """Return public keys by name."""
+        public = [key.public_key() for key in known]
+        return {wire.key_id(key): wire.public_text(key) for key in public}
+
     def say(self, action: str, **data: Any) -> wire.Envelope:
         """Return a genuine message of the server."""
-        example = contract.examples(action)[0]
-        fields: wire.Envelope = {"action": action, "device_id": DEVICE_ID, "data": data or example["data"]}
-        if action == "open_compartment":
-            deadline = wire.moment(self.server_now() + timedelta(seconds=20))
-            fields |= {"transaction_id": str(UUID(int=self.dice.getrandbits(128))), "expires_at": deadline}
-            fields |= {"link_epoch": self.device.link_epoch, "ttl_ms": 20_000}
-        else:
-            fields |= {"in_reply_to": self.request["message_id"]}
+        fields: wire.Envelope = {
+            "action": action,
+            "device_id": DEVICE_ID,
+            "in_reply_to": self.request["message_id"],
+            "data": contract.examples(action)[0]["data"] | data,
+        }
+        match action:
+            case "open_compartment":
+                deadline = wire.moment(self.server_now() + timedelta(seconds=20))
+                command_id = str(UUID(int=self.dice.getrandbits(128)))
+                fields |= {"transaction_id": command_id, "expires_at": deadline, "ttl_ms": 20_000}
+                fields |= {"link_epoch": self.device.link_epoch, "request_id": None}
+            case "hello_accepted":
+                server_keys = self.names(self.server, a_key(self.dice))
+                fields["data"] = {"accepted": {}, "server_keys": server_keys} | data
+            case "messages_accepted" | "sync":
+                fields["data"] = {"accepted": {}} | data
+            case "put_allowlist":
+                fields["data"] |= {"version": self.list_version + 1} | data
         return wire.seal(fields, key=self.server, kid=self.kid, timestamp=self.server_now())
 
     def hears(self, body: bytes) -> bool:
@@ -423,10 +459,34 @@ class Victim:
             self.memory.num_written,
             self.device._server_time.latest(self.now_s),
             dict(self.device._known),
+            self.kept(),
         )
 
+    def kept(self) -> tuple[object, ...]:
+        """Return whom the device obeys, and by which list it answers codes."""
+        return dict(self.device.identity.server_keys), self.journal.allowlist, self.device._keypad._list
+
+    def is_served(self) -> list[wire.Envelope]:
+        """Let the server say what it should, and see that it is done; return what it said."""
+        welcome, pulses = self.greet(a_key(self.dice)), self.locks.num_pulses
+        unlock, codes = self.say("open_compartment"), self.say("put_allowlist")
+        assert self.hears(respelled(unlock, self.dice))
+        assert self.locks.num_pulses == pulses + 1
+        assert self.hears(respelled(codes, self.dice))
+        self.list_version += 1
+        assert self.device.hello()["data"]["list_version"] == self.list_version
+        self.greet()
+        accepted = {self.device.unreported()[-1]["boot_id"]: 2**53 - 1}
+        done = self.say("messages_accepted", accepted=accepted)
+        assert self.hears(text(done))
+        assert not self.device.has_unreported()
+        return [welcome, unlock, codes, done]
+
     def faults(self, envelope: wire.Envelope) -> list[str]:
-        """Return what is wrong with a command in the fields on which the door depends."""
+        """Return what is wrong with a message in the fields on which doors, lists or keys depend."""
+        action, decisive = envelope.get("action"), {"put_allowlist": ".data", "hello_accepted": "server_keys"}
+        if isinstance(action, str) and action in decisive:
+            return [fault for fault in contract.faults(action, envelope) if decisive[action] in fault]
         with suppress(ValueError):
             # However it is spelled, it is one command, and opens once.
             envelope = envelope | {"transaction_id": str(UUID(str(envelope.get("transaction_id"))))}
@@ -439,29 +499,28 @@ def test_nothing_forged_moves_a_door(defects: list[str]) -> None:
     victim = Victim(dice)
     others = [(victim.kid, victim.own), (DEVICE_ID, victim.own), (victim.kid, a_key(dice))]
     before, started_s, num_forged, ways = 0, time.monotonic(), 0, Counter[str]()
+    past: list[wire.Envelope] = []
 
     while num_forged < FORGERIES:
         forger = Forger(dice, key=victim.server, others=others, faults=victim.faults)
+        # The answer to this one would be obeyed, if it were genuine.
+        victim.request = victim.device.hello()
         for _ in range(PER_GENUINE):
             victim.now_s += 0.05
             untouched = victim.state()
-            action = dice.choice(
-                ["open_compartment"] * 3 + ["messages_accepted", "hello_accepted", "code_answered"]
-            )
-            forgery = forger.forge(victim.say(action, **({"accepted": {}} if "accepted" in action else {})))
+            genuine = dice.choice(past) if past and dice.random() < 0.1 else victim.say(dice.choice(HEARD))
+            forgery = forger.forge(genuine)
             victim.hears(forgery.body)
             if forgery.is_signed:
-                assert victim.locks.num_pulses == untouched[0], forgery
+                assert (victim.locks.num_pulses, victim.kept()) == (untouched[0], untouched[-1]), forgery
             else:
                 assert victim.state() == untouched, forgery
             ways[forgery.way] += 1
+        for replayed in reversed(past):
+            victim.hears(text(replayed))
+            assert (victim.locks.num_pulses, victim.kept()) == (untouched[0], untouched[-1])
 
-        pulses = victim.locks.num_pulses
-        assert victim.hears(respelled(victim.say("open_compartment"), dice))
-        assert victim.locks.num_pulses == pulses + 1
-        accepted = {victim.device.unreported()[-1]["boot_id"]: 2**53 - 1}
-        assert victim.hears(text(victim.say("messages_accepted", accepted=accepted)))
-        assert not victim.device.has_unreported()
+        past = [*past, *victim.is_served()][-30:]
 
         num_forged += PER_GENUINE
         before = before or (bytes_in_use() if num_forged > FORGERIES / 10 else 0)

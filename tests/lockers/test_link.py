@@ -12,7 +12,7 @@ from django.test import Client
 
 from common.clock import real_now
 from common.models import Intent
-from lockers import link, wire
+from lockers import keys, link, wire
 from lockers.api import views
 from lockers.exceptions import BadSignature
 from lockers.models import Device, DeviceEvent, Locker
@@ -120,7 +120,7 @@ def test_every_answer_is_signed_and_names_the_question(peer: Peer) -> None:
     _, answer = post("poll", request)
 
     message = answer["messages"][0]
-    wire.check(message, link.server_key().public_key())
+    wire.check(message, keys.server_key().public_key())
     assert (message["in_reply_to"], message["device_id"]) == (request["message_id"], peer.kid)
 
 
@@ -140,7 +140,7 @@ def test_a_poll_brings_the_command_again_until_it_is_known(peer: Peer) -> None:
 
     for _ in range(2):
         unlock = post("poll", peer.poll())[1]["messages"][1]
-        wire.check(unlock, link.server_key().public_key())
+        wire.check(unlock, keys.server_key().public_key())
         assert unlock["transaction_id"] == str(command.pk)
         assert 0 < unlock["ttl_ms"] <= 20_000
     assert len(post("poll", peer.poll(known=[str(command.pk)]))[1]["messages"]) == 1

@@ -15,7 +15,7 @@ from django.db import OperationalError
 from common import intents
 from common.clock import real_now
 from common.models import Intent, IntentState
-from lockers import exchange, link, wire
+from lockers import exchange, keys, wire
 from lockers.models import Device, DeviceEvent, OpenCommand
 from lockers.mqtt import accounts, gateway, topics
 from lockers.services import broker, commands, devices
@@ -76,11 +76,13 @@ class Talker:
         self._connection.publish(f"locker/{self.device.pk}/{kind}", json.dumps(envelope))
 
     def hears(self, within_s: float = 10.0) -> wire.Envelope:
-        """Return the next message, which must be signed by the server for this device."""
-        _, payload = self._connection.message(within_s)
-        envelope: wire.Envelope = json.loads(payload)
-        wire.check(envelope, link.server_key().public_key())
-        assert envelope["device_id"] == str(self.device.pk)
+        """Return the next message but lists of codes; it must be signed by the server for this device."""
+        envelope: wire.Envelope = {"action": "put_allowlist"}
+        while envelope["action"] == "put_allowlist":
+            _, payload = self._connection.message(within_s)
+            envelope = json.loads(payload)
+            wire.check(envelope, keys.server_key().public_key())
+            assert envelope["device_id"] == str(self.device.pk)
         return envelope
 
     def hears_nothing(self, within_s: float = 0.5) -> bool:

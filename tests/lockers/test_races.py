@@ -153,7 +153,7 @@ def test_codes_issued_at_once_stay_two_places_apart(noon: datetime, monkeypatch:
     at_once(10, issue)
 
     assert LockerCode.objects.count() == 10
-    assert sum(bool(codes.find(namespace=NAMESPACE, digits=digits)) for digits in near) == 1
+    assert sum(bool(codes.find(namespace=NAMESPACE, entered=digits)) for digits in near) == 1
     assert CodeMask.objects.count() == 80
 
 

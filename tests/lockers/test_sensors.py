@@ -83,6 +83,18 @@ def test_goods_that_were_too_warm_for_ten_minutes_are_the_dispatchers(noon: date
     assert ear.heard == [("raised", "temperature"), ("escalated", "temperature")]
 
 
+def test_a_sensor_that_fails_is_an_alarm_until_a_reading_is_safe(noon: datetime) -> None:
+    locker = a_locker()
+    cabinet = a_cabinet(locker, noon)
+    cabinet.say(warmth(cabinet, 50), warmth(cabinet, None))
+
+    assert standing(locker) == {("temperature", None, "chilled", "notice")}
+    assert the_alarm(AlarmKind.TEMPERATURE).facts == {"celsius_tenths": None}
+    assert ZoneReading.objects.get(locker=locker).celsius_tenths == 50
+    cabinet.say(warmth(cabinet, 50))
+    assert standing(locker) == set()
+
+
 def test_each_zone_has_its_own_alarm_and_its_last_reading(noon: datetime) -> None:
     locker = a_locker()
     cabinet = a_cabinet(locker, noon)
@@ -141,6 +153,7 @@ def envelope(event: str, data: object) -> dict[str, Any]:
         ("tamper", {"active": True}),
         ("temperature", {"zone": "frozen", "celsius_tenths": -600}),
         ("temperature", {"zone": "ambient", "celsius_tenths": 900}),
+        ("temperature", {"zone": "chilled", "celsius_tenths": None}),
         ("power", {"source": "mains", "percent": None}),
         ("power", {"source": "battery", "percent": 0}),
         ("power", {"source": "battery", "percent": 100}),

@@ -16,7 +16,7 @@ from uuid import UUID
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from common.exceptions import DomainError
-from lockers import exchange, link, wire
+from lockers import exchange, keys, link, wire
 from lockers.device.controller import Controller
 from lockers.device.hardware import Reading
 from lockers.device.identity import Identity
@@ -206,7 +206,7 @@ class Town:
                 device_id=str(self._device.pk),
                 locker=self._locker.slug,
                 key=self._key,
-                server_keys={link.server_kid(): link.server_key().public_key()},
+                server_keys={keys.server_kid(): keys.server_key().public_key()},
             ),
             journal=Journal(self._disk),
             hardware=Watched(self),
@@ -266,7 +266,7 @@ class Town:
             if what == "hello":
                 answer = exchange.hello(envelopes[0], transport=Transport.MQTT)
             elif what == "heartbeat":
-                answer = exchange.heartbeat(envelopes[0])
+                answer = exchange.heartbeat(envelopes[0])[0]
             elif what == "code":
                 answer = exchange.enter_code(envelopes[0]).answer
             else:

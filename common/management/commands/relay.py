@@ -20,8 +20,6 @@ logger = logging.getLogger(__name__)
 
 IDLE_S = 0.05
 UNREACHABLE_S = 1.0
-#: Above this many messages nothing is handed out a second time.
-LONG_QUEUE = 1000
 
 
 class Command(BaseCommand):
@@ -42,7 +40,7 @@ class Command(BaseCommand):
 
     def _pass(self) -> float:
         try:
-            return 0.0 if hand_out(self._publish, at=real_now(), is_long=self._is_long) else IDLE_S
+            return 0.0 if hand_out(self._publish, at=real_now(), length=self._length) else IDLE_S
         except (BrokerUnreachable, RedisError, OperationalError) as error:
             logger.warning("relay: %s", error)
             close_old_connections()
@@ -51,7 +49,7 @@ class Command(BaseCommand):
     def _publish(self, intent_id: int, queue: str) -> None:
         perform.apply_async(kwargs={"intent_id": intent_id}, queue=queue, expires=300)
 
-    def _is_long(self, queue: str) -> bool:
+    def _length(self, queue: str) -> int:
         with current_app.connection_for_read() as connection:
             redis: Any = connection.default_channel
-            return int(redis.client.llen(queue)) > LONG_QUEUE
+            return int(redis.client.llen(queue))

@@ -5,13 +5,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from lockers.models import Device
+from lockers.models import BasicSetup, Device
 from lockers.mqtt import accounts
 from lockers.services import broker
 
 
 class Command(BaseCommand):
-    """Let every device in service log in at the broker; accounts that are there already stay as they are."""
+    """Let every device in service or expected log in; accounts that are there already stay as they are."""
 
     help = "Give the broker the accounts of all devices in service."
 
@@ -23,6 +23,8 @@ class Command(BaseCommand):
         try:
             for device in in_service:
                 accounts.admit(device.pk, broker.password_of(device))
+            for setup in BasicSetup.objects.filter(has_account=True):
+                accounts.admit_newcomer(setup.pk)
         except accounts.BrokerError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{len(in_service)} devices may log in")
