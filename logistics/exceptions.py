@@ -147,6 +147,24 @@ class NothingToOpen(LogisticsError):
     message = "These goods do not lie behind a locker door."
 
 
+class ExtensionRefused(LogisticsError):
+    """Goods may not wait longer; ``until`` says how long they may."""
+
+
+class LongestHoldReached(ExtensionRefused):
+    """Goods have been given all the time that there is."""
+
+    code = "longest-hold-reached"
+    message = "These goods cannot wait any longer than until {until}."
+
+
+class CompartmentNeeded(ExtensionRefused):
+    """Others count on the compartment."""
+
+    code = "compartment-needed"
+    message = "Others will need the compartment; these goods can wait until {until}."
+
+
 class NotAtCounter(LogisticsError):
     """The goods cannot be handed over at a counter."""
 

@@ -3,18 +3,19 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from math import ceil
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import Prefetch
+from django.db.models import Prefetch, Q
 from shapely import get_coordinates
 from shapely.geometry import shape
 
 from lockers import selectors as lockers
+from lockers.capacity import Space
 from lockers.models import Compartment
 from lockers.sizes import Height, Size, Temperature
 from logistics.goods import ALL_SIZES, PARCEL_CM3, Pack, pack
@@ -115,21 +116,54 @@ def waiting_orders(pool: Pool) -> list[WaitingOrder]:
         )
         .order_by("created_at", "pk")
     )
-    largest = _largest_classes(order.supply_point for order in orders)
+    packs = _packs(orders)
     deferred = ParcelReport.objects.filter(parcel__order__pool=pool, to=ParcelState.DEFERRED)
     waited_before = set(deferred.values_list("parcel__order", flat=True))
     return [
         WaitingOrder(
             order=order,
             parcels=list(order.parcels.all()),
-            packs=pack(
-                order.parcels.all(),
-                largest=largest.get((order.supply_point.locker_id, order.resident.needs_low_door), ALL_SIZES),
-            ),
+            packs=packs[order.pk],
             waited_before=order.pk in waited_before,
         )
         for order in orders
     ]
+
+
+def doors_wanted(point: SupplyPoint, *, temperature: str, before: datetime) -> list[Space]:
+    """
+    Return the doors that orders of a supply point will ask for which are planned before a moment.
+
+    These are the orders of pools whose cut-off comes before it or has passed, and those that wait for the
+    next pool, whichever that is.
+    """
+    pooled = Q(parcels__state=ParcelState.POOLED, pool__cutoff_at__lt=before)
+    waiting = Parcel.objects.filter(state__in=[ParcelState.POOLED, ParcelState.DEFERRED])
+    orders = list(
+        Order.objects.filter(pooled | Q(parcels__state=ParcelState.DEFERRED), supply_point=point)
+        .distinct()
+        .select_related("supply_point", "resident")
+        .prefetch_related(Prefetch("parcels", queryset=waiting))
+    )
+    packs = _packs(orders)
+    return [
+        Space(one.size, is_low=order.resident.needs_low_door)
+        for order in orders
+        for one in packs[order.pk]
+        if one.temperature == temperature
+    ]
+
+
+def _packs(orders: Sequence[Order]) -> dict[UUID, list[Pack[Parcel]]]:
+    """Return how the waiting parcels of each order share compartments of its supply point."""
+    largest = _largest_classes(order.supply_point for order in orders)
+    return {
+        order.pk: pack(
+            order.parcels.all(),
+            largest=largest.get((order.supply_point.locker_id, order.resident.needs_low_door), ALL_SIZES),
+        )
+        for order in orders
+    }
 
 
 def _largest_classes(

@@ -7,6 +7,7 @@ from django.dispatch import receiver
 
 from lockers import signals
 from lockers.models import Reservation
+from lockers.states import ReservationState
 from logistics.services import bundles
 
 
@@ -20,6 +21,25 @@ def follow_deposit(*, reservation: Reservation, at: datetime, **_: Any) -> None:
 def follow_collection(*, reservation: Reservation, at: datetime, **_: Any) -> None:
     """Mark the parcels as collected."""
     bundles.note_collected(reservation, at=at)
+
+
+@receiver(signals.compartment_needs_check)
+def follow_trouble(*, reservation: Reservation | None, reason: str, at: datetime, **_: Any) -> None:
+    """Tell the resident of goods that nobody can collect at present."""
+    if reservation is not None and reservation.state == ReservationState.DEPOSITED:
+        bundles.note_out_of_reach(reservation, reason=reason, at=at)
+
+
+@receiver(signals.reservation_within_reach)
+def follow_return(*, reservation: Reservation, at: datetime, **_: Any) -> None:
+    """Tell the resident of goods that can be collected again."""
+    bundles.note_within_reach(reservation, at=at)
+
+
+@receiver(signals.reservation_missing)
+def follow_loss(*, reservation: Reservation, at: datetime, **_: Any) -> None:
+    """Mark the parcels as lost and tell the resident."""
+    bundles.note_missing(reservation, at=at)
 
 
 @receiver(signals.reservation_overdue)

@@ -3,11 +3,12 @@
 from collections import Counter
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Sum
+from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet, Sum
 
-from lockers.models import Alarm, Compartment, Device, DeviceEvent, Locker
-from lockers.states import LinkState
-from logistics.models import Order, Pool, Principal
+from lockers.models import Alarm, Compartment, Device, DeviceEvent, Locker, Reservation
+from lockers.selectors import profile_at
+from lockers.states import LinkState, ReservationState
+from logistics.models import Bundle, Handling, Order, Parcel, Pool, Principal, StopKind
 
 
 def lockers_visible_to(principal: Principal) -> QuerySet[Locker]:
@@ -17,7 +18,7 @@ def lockers_visible_to(principal: Principal) -> QuerySet[Locker]:
         Locker.objects.filter(supply_point__municipality__region__in=principal.dispatches)
         .select_related("supply_point")
         .prefetch_related(Prefetch("compartments", queryset=Compartment.objects.order_by("number")))
-        .annotate(is_online=Exists(online))
+        .annotate(is_online=Exists(online), profile=profile_at("pk"))
     )
 
 
@@ -25,7 +26,42 @@ def alarms_visible_to(principal: Principal) -> QuerySet[Alarm]:
     """Return the alarms of the lockers that the principal sees."""
     return Alarm.objects.filter(
         locker__supply_point__municipality__region__in=principal.dispatches
-    ).select_related("locker", "compartment")
+    ).select_related("locker", "compartment", "device")
+
+
+def compartments_visible_to(principal: Principal) -> QuerySet[Compartment]:
+    """Return the compartments that the principal dispatches, or helps with at a supply point."""
+    dispatched = Q(locker__supply_point__municipality__region__in=principal.dispatches)
+    helped = Q(locker__supply_point__in=principal.counters)
+    return Compartment.objects.filter(dispatched | helped).select_related(
+        "locker__supply_point__municipality"
+    )
+
+
+def with_content(compartments: QuerySet[Compartment]) -> QuerySet[Compartment]:
+    """Return compartments with the claims that hold them, their parcels, and the runs that bring these."""
+    visits = Handling.objects.meant().filter(stop__kind=StopKind.SUPPLY_POINT).select_related("stop__run")
+    parcels = Parcel.objects.select_related("order__shop").prefetch_related(
+        Prefetch("handlings", visits, to_attr="visits")
+    )
+    holding = Reservation.objects.holding().select_related("bundle__resident")
+    return compartments.prefetch_related(
+        Prefetch(
+            "reservations", holding.prefetch_related(Prefetch("bundle__parcels", parcels)), to_attr="holders"
+        )
+    )
+
+
+def overdue_visible_to(principal: Principal) -> QuerySet[Bundle]:
+    """Return what was not collected in time in the regions that the principal dispatches; since when, too."""
+    overdue = Bundle.objects.filter(
+        pool__region__in=principal.dispatches, reservation__state=ReservationState.OVERDUE
+    )
+    return (
+        overdue.annotate(overdue_since=F("reservation__hold_until"))
+        .select_related("supply_point", "reservation__locker", "reservation__compartment")
+        .prefetch_related(Prefetch("parcels", Parcel.objects.select_related("order__shop")))
+    )
 
 
 def day_of(pool: Pool) -> dict[str, Any]:

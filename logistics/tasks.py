@@ -9,7 +9,7 @@ from common.clock import now
 from logistics.services import messages, plans, pools
 
 
-@intents.handles("logistics.compute_plan", queue="plan", lease_s=60, one_transaction=False)
+@intents.handles("logistics.compute_plan", queue="plan", one_transaction=False)
 def compute_plan(claim: intents.Claim, /, **arguments: Any) -> None:
     """Compute a plan in a process of its own."""
     plans.compute(claim, plan_id=arguments["plan_id"])

@@ -19,6 +19,14 @@ def principal_of(request: Request) -> Principal:
     return user.principal if isinstance(user, User) else Principal()
 
 
+def account_of(request: Request) -> UUID:
+    """Return the signed-in account, for the record of who did something."""
+    user = request.user
+    if not isinstance(user, User):
+        raise PermissionDenied
+    return user.pk
+
+
 def get_or_not_found(rows: models.QuerySet[ModelT], pk: UUID) -> ModelT:
     """
     Return a row of a queryset that was narrowed to what the asker may see.

@@ -2,9 +2,11 @@
 
 from django.urls import path
 
-from logistics.api.views import accounts, courier, dispatch, orders, region, resident
+from logistics.api.views import accounts, compartments, courier, dispatch, orders, region, resident
 
 app_name = "api"
+#: A door is named as people name it.
+COMPARTMENT = "lockers/<uuid:locker_id>/compartments/<int:number>/"
 
 urlpatterns = [
     path("tokens/", accounts.TokensView.as_view(), name="tokens"),
@@ -24,17 +26,27 @@ urlpatterns = [
     path("plans/<uuid:plan_id>/cancel/", dispatch.CancelPlanView.as_view(), name="cancel-plan"),
     path("plans/<uuid:plan_id>/release/", dispatch.ReleasePlanView.as_view(), name="release-plan"),
     path("lockers/", dispatch.LockersView.as_view(), name="lockers"),
+    path("checks/", compartments.ChecksView.as_view(), name="checks"),
+    path("overdue/", compartments.OverdueView.as_view(), name="overdue"),
+    path("lockers/<uuid:locker_id>/sheet/", compartments.SheetView.as_view(), name="locker-sheet"),
+    path(f"{COMPARTMENT}open/", compartments.OpenCompartmentView.as_view(), name="open-compartment"),
+    path(f"{COMPARTMENT}settle/", compartments.SettleCompartmentView.as_view(), name="settle-compartment"),
+    path(f"{COMPARTMENT}differences/", compartments.DifferencesView.as_view(), name="differences"),
+    path(f"{COMPARTMENT}block/", compartments.BlockCompartmentView.as_view(), name="block-compartment"),
+    path(f"{COMPARTMENT}unblock/", compartments.UnblockCompartmentView.as_view(), name="unblock-compartment"),
     path("alarms/", dispatch.AlarmsView.as_view(), name="alarms"),
     path("lockers/<uuid:locker_id>/tokens/", dispatch.LockerTokensView.as_view(), name="locker-tokens"),
     path("runs/", courier.RunsView.as_view(), name="runs"),
     path("runs/<uuid:run_id>/", courier.RunView.as_view(), name="run"),
     path("runs/<uuid:run_id>/start/", courier.StartRunView.as_view(), name="start-run"),
     path("runs/<uuid:run_id>/reports/", courier.RunReportsView.as_view(), name="run-reports"),
+    path("runs/<uuid:run_id>/deposit-codes/", courier.DepositCodesView.as_view(), name="deposit-codes"),
     path("runs/<uuid:run_id>/stops/<uuid:stop_id>/open/", courier.OpenDoorView.as_view(), name="open-door"),
     path("bundles/", resident.BundlesView.as_view(), name="bundles"),
     path("bundles/<uuid:bundle_id>/code/", resident.BundleCodeView.as_view(), name="bundle-code"),
     path("bundles/<uuid:bundle_id>/helpers/", resident.HelpersView.as_view(), name="helpers"),
     path("bundles/<uuid:bundle_id>/helpers/<uuid:helper_id>/", resident.HelperView.as_view(), name="helper"),
     path("bundles/<uuid:bundle_id>/open/", resident.OpenBundleView.as_view(), name="open-bundle"),
+    path("bundles/<uuid:bundle_id>/extend/", resident.ExtendBundleView.as_view(), name="extend-bundle"),
     path("bundles/<uuid:bundle_id>/hand-over/", resident.HandOverView.as_view(), name="hand-over"),
 ]

@@ -106,6 +106,11 @@ class Parcel(models.Model):
     def __str__(self) -> str:
         return f"Parcel {self.pk}"
 
+    @property
+    def sticker(self) -> str:
+        """What people tell it by: the beginning of its order's identifier, and its number."""
+        return f"{str(self.order_id)[:8].upper()}-{self.number}"
+
 
 class ParcelReport(models.Model):
     """Somebody's word, or a device's, that a parcel is now in another state."""

@@ -121,11 +121,24 @@ class Stop(Stateful):
         return place
 
 
+class HandlingQuerySet(models.QuerySet["Handling"]):
+    """Handlings by whether they are still meant."""
+
+    def meant(self) -> "HandlingQuerySet":
+        """Handlings of goods that were not taken on to another stop."""
+        return self.filter(is_void=False)
+
+
 class Handling(models.Model):
     """What happens to one parcel at one stop: loaded at a shop, unloaded at a supply point."""
 
     stop = models.ForeignKey(Stop, on_delete=models.CASCADE, related_name="handlings")
     parcel = models.ForeignKey(Parcel, on_delete=models.CASCADE, related_name="handlings")
+    is_void = models.BooleanField(
+        default=False, help_text="The goods go to another stop; kept for taps about this one that come late."
+    )
+
+    objects = HandlingQuerySet.as_manager()
 
     class Meta:
         constraints: ClassVar = [
@@ -141,6 +154,7 @@ class ReportKind(models.TextChoices):
 
     ARRIVED = "arrived"
     LOADED = "loaded"
+    EMPTY = "empty"
     DEPOSITED = "deposited"
     PROBLEM = "problem"
 
@@ -154,6 +168,9 @@ class CourierReport(models.Model):
     key = models.UUIDField(help_text="Made by the courier's device; names the tap.")
     kind = models.CharField(max_length=9, choices=ReportKind.choices)
     reason = models.CharField(max_length=20, blank=True)
+    compartment_number = models.PositiveSmallIntegerField(
+        null=True, help_text="The door that the tap is about, where the courier's device said so."
+    )
     parcels = models.ManyToManyField(Parcel, related_name="courier_reports")
     made_at = models.DateTimeField(help_text="When the courier tapped, by the device's clock.")
     received_at = models.DateTimeField()

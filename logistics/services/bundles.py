@@ -5,7 +5,9 @@ from datetime import datetime
 from django.db import transaction
 
 from common import events
-from lockers.models import OpenCommand, Reservation
+from lockers.exceptions import NoKeypad
+from lockers.models import LockerCode, OpenCommand, Reservation
+from lockers.selectors import without_keypad
 from lockers.services import commands
 from logistics.exceptions import NotAtCounter, NothingToOpen
 from logistics.models import Bundle, Stop
@@ -27,6 +29,39 @@ def open_for_resident(bundle: Bundle, *, at: datetime, real_at: datetime) -> Ope
     if bundle.reservation is None:
         raise NothingToOpen
     return commands.open_for_collection(bundle.reservation, at=at, real_at=real_at)
+
+
+def code_of(bundle: Bundle) -> LockerCode:
+    """
+    Return the code of a bundle.
+
+    Raises
+    ------
+    NothingToOpen
+        If the goods are at a counter.
+    """
+    if bundle.reservation is None or bundle.reservation.code is None:
+        raise NothingToOpen
+    return bundle.reservation.code
+
+
+def code_to_type(bundle: Bundle) -> LockerCode:
+    """
+    Return the code that opens a bundle's compartment at the keypad.
+
+    Raises
+    ------
+    NothingToOpen
+        If the goods are at a counter.
+    NoKeypad
+        If the locker takes no codes, for it has a basic device.
+    """
+    code = code_of(bundle)
+    if bundle.reservation is not None:
+        locker = bundle.reservation.locker
+        if without_keypad().filter(locker=locker).exists():
+            raise NoKeypad(locker=locker.name)
+    return code
 
 
 @transaction.atomic
@@ -66,11 +101,39 @@ def note_overdue(reservation: Reservation, *, at: datetime) -> None:
         messages.tell_overdue(bundle, at=at)
 
 
-def _note(reservation: Reservation, to: ParcelState, *, at: datetime) -> Bundle | None:
-    needed = Bundle.objects.select_related("pool__region").only("resident_id", "pool__region__slug")
-    bundle = needed.filter(reservation=reservation).first()
+def note_missing(reservation: Reservation, *, at: datetime) -> None:
+    """Follow the locker: somebody looked, and the goods were not there."""
+    if bundle := _note(reservation, ParcelState.LOST, at=at, reason="not-in-compartment"):
+        messages.tell_missing(bundle, at=at)
+
+
+def note_out_of_reach(reservation: Reservation, *, reason: str, at: datetime) -> None:
+    """Follow the locker: goods lie behind a door that is out of use; their resident is told to wait."""
+    if bundle := _bundle_of(reservation):
+        _record("goods_out_of_reach", bundle, at=at, reason=reason)
+        messages.tell_out_of_reach(bundle, at=at)
+
+
+def note_within_reach(reservation: Reservation, *, at: datetime) -> None:
+    """Follow the locker: goods that could not be collected can be again."""
+    if bundle := _bundle_of(reservation):
+        _record("goods_within_reach", bundle, at=at)
+        messages.tell_within_reach(bundle, at=at)
+
+
+def _note(reservation: Reservation, to: ParcelState, *, at: datetime, reason: str = "") -> Bundle | None:
+    bundle = _bundle_of(reservation)
     if bundle is None:
         return None
-    parcels.report(bundle.parcels.all(), to=to, made_at=at, received_at=at, source="locker")
-    events.record(f"parcel_{to.value}", scope=bundle.pool.region.slug, at=at, bundle=str(bundle.pk))
+    parcels.report(bundle.parcels.all(), to=to, made_at=at, received_at=at, source="locker", reason=reason)
+    _record(f"parcel_{to.value}", bundle, at=at)
     return bundle
+
+
+def _bundle_of(reservation: Reservation) -> Bundle | None:
+    needed = Bundle.objects.select_related("pool__region").only("resident_id", "pool__region__slug")
+    return needed.filter(reservation=reservation).first()
+
+
+def _record(kind: str, bundle: Bundle, *, at: datetime, **facts: str) -> None:
+    events.record(kind, scope=bundle.pool.region.slug, at=at, bundle=str(bundle.pk), **facts)

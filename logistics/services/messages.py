@@ -1,4 +1,4 @@
-"""What residents are told, each thing once."""
+"""What residents are told, each thing once; what may come about again, each time anew."""
 
 import logging
 from collections.abc import Iterable
@@ -28,6 +28,26 @@ def tell_overdue(bundle: Bundle, *, at: datetime) -> None:
     _tell([(bundle.resident_id, bundle.pk)], kind="overdue", at=at)
 
 
+def tell_moved(bundle: Bundle, *, at: datetime) -> None:
+    """Tell a resident that goods will lie elsewhere than was said; the same code opens them there."""
+    _tell_again(bundle, kind="moved", at=at)
+
+
+def tell_out_of_reach(bundle: Bundle, *, at: datetime) -> None:
+    """Tell a resident that the compartment is out of order, and that goods and code wait until it is back."""
+    _tell_again(bundle, kind="out_of_reach", at=at)
+
+
+def tell_within_reach(bundle: Bundle, *, at: datetime) -> None:
+    """Tell a resident that goods can be collected again, and until when."""
+    _tell_again(bundle, kind="within_reach", at=at)
+
+
+def tell_missing(bundle: Bundle, *, at: datetime) -> None:
+    """Tell a resident that the goods are not where they should be."""
+    _tell([(bundle.resident_id, bundle.pk)], kind="missing", at=at)
+
+
 def tell_deferred(order: Order, *, at: datetime) -> None:
     """Tell a resident that an order waits for the next pool."""
     _tell([(order.resident_id, order.pk)], kind="deferred", at=at)
@@ -37,6 +57,19 @@ def send(*, about: str, subjects: list[str], at: datetime) -> None:
     """Hand messages over to the channel; those sent before are left alone."""
     sent = Message.objects.filter(kind=about, subject__in=subjects, sent_at=None).update(sent_at=at)
     logger.info("%s messages of kind %s sent", sent, about)
+
+
+@transaction.atomic(savepoint=False)
+def _tell_again(bundle: Bundle, *, kind: str, at: datetime) -> None:
+    """Tell a resident what may come about more than once, each time anew."""
+    Message.objects.update_or_create(
+        resident_id=bundle.resident_id,
+        kind=kind,
+        subject=bundle.pk,
+        defaults={"created_at": at, "sent_at": None},
+    )
+    key = f"{kind}:{bundle.pk}:{at.isoformat()}"
+    intents.ask("logistics.send_messages", key=key, about=kind, subjects=[str(bundle.pk)])
 
 
 @transaction.atomic(savepoint=False)

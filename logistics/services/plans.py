@@ -26,7 +26,7 @@ from optimizer.solution import Solution
 OVERRUN_S = 60.0
 #: How often progress is stored and the wish to cancel is read.
 TICK_S = 0.5
-LEASE_RENEWAL_S = 15.0
+LEASE_RENEWAL_S = 10.0
 
 
 @transaction.atomic

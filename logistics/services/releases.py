@@ -247,7 +247,9 @@ def _claim_doors(pool: Pool, bundles: list[Bundle], drops: list[_Drop], *, at: d
         )
         for bundle, drop in behind_doors
     ]
-    for (bundle, _), reservation in zip(behind_doors, claims.reserve_all(wanted), strict=True):
+    reservations = claims.reserve_all(wanted)
+    codes.issue_for_deposits(reservations, at=at)
+    for (bundle, _), reservation in zip(behind_doors, reservations, strict=True):
         bundle.reservation = reservation
 
 

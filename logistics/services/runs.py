@@ -1,19 +1,19 @@
 """Runs: started by one courier, reported tap by tap, in whatever order the taps arrive."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import Prefetch, Q
 
 from common import events
-from common.exceptions import InvalidTransition
-from lockers.exceptions import CommandPending
-from lockers.models import OpenCommand, Reservation
-from lockers.services import cabinets, claims, commands, reservations
+from lockers import tokens
+from lockers.models import Locker, OpenCommand, Reservation
+from lockers.selectors import without_keypad
+from lockers.services import cabinets, codes, commands
 from logistics.exceptions import (
     CourierBusy,
     NothingToOpen,
@@ -22,46 +22,22 @@ from logistics.exceptions import (
     RunNotUnderWay,
     RunTaken,
 )
-from logistics.models import (
-    Bundle,
-    Courier,
-    CourierReport,
-    Handling,
-    Parcel,
-    ReportKind,
-    Run,
-    Stop,
-    StopKind,
-)
-from logistics.services import parcels, pools, visits
-from logistics.states import ParcelState, RunState, StopState
+from logistics.models import Bundle, Courier, CourierReport, Handling, ReportKind, Run, Stop, StopKind
+from logistics.services import overflow, visits
+from logistics.services.overflow import PLACE_REASONS, Instruction
+from logistics.services.taps import ABOUT_DOORS, Said, Tap, apply, may_be_in_question
+from logistics.states import RunState
 
 #: How far a courier's device may be ahead of us.
 CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tap:
-    """
-    One tap of a courier.
+class Answer:
+    """How many taps were new, and where goods in question go now."""
 
-    Parameters
-    ----------
-    key
-        Made by the courier's device; a tap that arrives again changes nothing.
-    parcels, bundle
-        What it is about; both empty means all goods of the stop.
-    made_at
-        By the device's clock.
-    """
-
-    key: UUID
-    kind: ReportKind
-    stop_id: UUID
-    made_at: datetime
-    parcels: Sequence[UUID] = ()
-    bundle: UUID | None = None
-    reason: str = ""
+    num_new: int
+    instructions: Sequence[Instruction]
 
 
 def start(run: Run, *, courier: Courier, at: datetime) -> None:
@@ -86,9 +62,11 @@ def start(run: Run, *, courier: Courier, at: datetime) -> None:
 
 
 @transaction.atomic
-def report(run: Run, *, taps: Sequence[Tap], received_at: datetime) -> int:
+def report(run: Run, *, taps: Sequence[Tap], received_at: datetime) -> Answer:
     """
-    Store what a courier tapped and apply each tap once; return how many were new.
+    Store what a courier tapped and apply each tap once.
+
+    The answer says where goods go now whose taps told of trouble, also when such a tap arrives again.
 
     Raises
     ------
@@ -102,14 +80,14 @@ def report(run: Run, *, taps: Sequence[Tap], received_at: datetime) -> int:
     new = sorted({tap.key: tap for tap in taps if tap.key not in known}.values(), key=lambda tap: tap.made_at)
     _lock_lockers(run, new)
     stops = _stops(run, new)
-    goods = {tap.key: _goods(stops, tap, received_at=received_at) for tap in new}
-    _store(run, new, goods, received_at=received_at)
-    for tap in new:
-        # A device whose clock is slow cannot have handled goods before the run began.
-        made_at = max(tap.made_at, run.started_at)
-        _apply(run, stops[tap.stop_id], tap, goods[tap.key], made_at=made_at, received_at=received_at)
+    said = [_said(run, stops, tap, received_at=received_at) for tap in new]
+    _store(run, said, received_at=received_at)
+    in_question = apply(run, said, received_at=received_at)
     visits.settle(run.stops.filter(pk__in=stops))
-    return len(new)
+    if known:
+        again = [tap.key for tap in taps if tap.key in known and may_be_in_question(tap)]
+        in_question |= _bundles_of(run, again)
+    return Answer(num_new=len(new), instructions=overflow.instructions(run, in_question))
 
 
 def open_door(run: Run, *, stop: Stop, bundle: Bundle, at: datetime, real_at: datetime) -> OpenCommand:
@@ -125,9 +103,35 @@ def open_door(run: Run, *, stop: Stop, bundle: Bundle, at: datetime, real_at: da
     """
     if run.state != RunState.UNDER_WAY:
         raise RunNotUnderWay(present=run.state)
-    if bundle.reservation is None or not stop.handlings.filter(parcel__bundle=bundle).exists():
+    if bundle.reservation is None or not stop.handlings.meant().filter(parcel__bundle=bundle).exists():
         raise NothingToOpen
     return commands.open_for_deposit(bundle.reservation, at=at, real_at=real_at)
+
+
+def deposit_codes(run: Run, *, at: datetime) -> list[dict[str, Any]]:
+    """Return with what the doors for the bundles still to be deposited open at the keypads."""
+    coming = (
+        Handling.objects.meant()
+        .filter(
+            stop__run=run,
+            stop__kind=StopKind.SUPPLY_POINT,
+            parcel__bundle__reservation__deposit_code__isnull=False,
+        )
+        .exclude(parcel__bundle__reservation__locker__in=without_keypad())
+    )
+    shown = {}
+    for handling in coming.select_related("parcel__bundle__reservation__deposit_code").order_by(
+        "stop__position"
+    ):
+        bundle = handling.parcel.bundle
+        if bundle is None or bundle.reservation is None or bundle.pk in shown:
+            continue
+        code = bundle.reservation.deposit_code
+        if code is not None and code.is_live:
+            digits = codes.reveal(code, reason="run-sheet", at=at)
+            qr = tokens.qr_token(code.pk)
+            shown[bundle.pk] = {"stop": handling.stop_id, "bundle": bundle.pk, "code": digits, "qr": qr}
+    return list(shown.values())
 
 
 def _lock_lockers(run: Run, taps: Sequence[Tap]) -> None:
@@ -138,19 +142,25 @@ def _lock_lockers(run: Run, taps: Sequence[Tap]) -> None:
     """
     named = {tap.stop_id for tap in taps}
     kinds = set(run.stops.filter(pk__in=named).values_list("kind", flat=True))
-    if kinds <= {StopKind.START, StopKind.SHOP} and _ABOUT_DOORS.isdisjoint(tap.kind for tap in taps):
+    if kinds <= {StopKind.START, StopKind.SHOP} and ABOUT_DOORS.isdisjoint(tap.kind for tap in taps):
         return
     handled = Handling.objects.filter(stop__run=run)
     if StopKind.END not in kinds:
         handled = handled.filter(stop__in=named)
     touched = Reservation.objects.filter(bundle__parcels__handlings__in=handled)
-    cabinets.lock_all(touched.values_list("locker", flat=True))
+    lockers = Q(pk__in=touched.values("locker"))
+    if any(tap.reason in PLACE_REASONS for tap in taps):
+        # Goods may go to any locker on the way.
+        lockers |= Q(supply_point__stops__run=run)
+    cabinets.lock_all(Locker.objects.filter(lockers).values_list("pk", flat=True))
 
 
 def _stops(run: Run, taps: Sequence[Tap]) -> dict[UUID, Stop]:
     """Return the stops of taps with their parcels; of each bundle there is one object for all of them."""
     claim = "parcel__bundle__reservation"
-    handled = Handling.objects.select_related(f"{claim}__compartment", f"{claim}__code")
+    handled = Handling.objects.select_related(
+        f"{claim}__compartment", f"{claim}__code", f"{claim}__deposit_code"
+    )
     named = run.stops.filter(pk__in={tap.stop_id for tap in taps})
     stops = {stop.pk: stop for stop in named.prefetch_related(Prefetch("handlings", handled))}
     bundles: dict[UUID, Bundle] = {}
@@ -160,158 +170,59 @@ def _stops(run: Run, taps: Sequence[Tap]) -> dict[UUID, Stop]:
     return stops
 
 
-def _goods(stops: Mapping[UUID, Stop], tap: Tap, *, received_at: datetime) -> list[Parcel]:
-    """Return the parcels that a tap is about."""
+def _said(run: Run, stops: Mapping[UUID, Stop], tap: Tap, *, received_at: datetime) -> Said:
+    """Return a tap with the parcels that it is about."""
     if tap.made_at > received_at + CLOCK_TOLERANCE:
         raise ReportFromTheFuture
     if tap.stop_id not in stops:
         raise NotOnThisStop
-    handled = [handling.parcel for handling in stops[tap.stop_id].handlings.all()]
+    stop = stops[tap.stop_id]
+    handled = list(stop.handlings.all())
     if tap.bundle is not None:
-        named = [parcel for parcel in handled if parcel.bundle_id == tap.bundle]
+        named = [handling for handling in handled if handling.parcel.bundle_id == tap.bundle]
     elif tap.parcels:
-        named = [parcel for parcel in handled if parcel.pk in set(tap.parcels)]
+        named = [handling for handling in handled if handling.parcel_id in set(tap.parcels)]
         if len(named) != len(set(tap.parcels)):
             raise NotOnThisStop
     else:
-        named = handled
-    if not named and tap.kind != ReportKind.ARRIVED:
+        named = [handling for handling in handled if not handling.is_void]
+    is_about_goods = bool(named) or any(handling.is_void for handling in handled)
+    if not is_about_goods and tap.kind != ReportKind.ARRIVED:
         raise NotOnThisStop
-    return named
+    assert run.started_at is not None  # noqa: S101 - taps are taken of runs that have started
+    return Said(
+        tap=tap,
+        stop=stop,
+        goods=[handling.parcel for handling in named if not handling.is_void],
+        gone=[handling.parcel for handling in named if handling.is_void],
+        # A device whose clock is slow cannot have handled goods before the run began.
+        made_at=max(tap.made_at, run.started_at),
+    )
 
 
-def _store(
-    run: Run, taps: Sequence[Tap], goods: Mapping[UUID, list[Parcel]], *, received_at: datetime
-) -> None:
+def _store(run: Run, said: Sequence[Said], *, received_at: datetime) -> None:
     stored = CourierReport.objects.bulk_create(
         CourierReport(
             run=run,
-            stop_id=tap.stop_id,
-            key=tap.key,
-            kind=tap.kind,
-            reason=tap.reason,
-            made_at=tap.made_at,
+            stop_id=one.tap.stop_id,
+            key=one.tap.key,
+            kind=one.tap.kind,
+            reason=one.tap.reason,
+            compartment_number=one.tap.compartment,
+            made_at=one.tap.made_at,
             received_at=received_at,
         )
-        for tap in taps
+        for one in said
     )
     named = CourierReport.parcels.through
     named.objects.bulk_create(
         named(courierreport_id=report.pk, parcel_id=parcel.pk)
-        for report in stored
-        for parcel in goods[report.key]
+        for report, one in zip(stored, said, strict=True)
+        for parcel in (*one.goods, *one.gone)
     )
 
 
-def _apply(
-    run: Run, stop: Stop, tap: Tap, goods: list[Parcel], *, made_at: datetime, received_at: datetime
-) -> None:
-    match tap.kind:
-        case ReportKind.ARRIVED:
-            _arrive(run, stop, made_at=made_at, received_at=received_at)
-        case ReportKind.LOADED:
-            _say(goods, ParcelState.LOADED, made_at=made_at, received_at=received_at)
-            stop.advance(StopState.DONE)
-        case ReportKind.DEPOSITED:
-            _deposit(run, goods, made_at=made_at, received_at=received_at)
-        case ReportKind.PROBLEM:
-            _problem(run, goods, tap.reason, made_at=made_at, received_at=received_at)
-
-
-def _say(goods: list[Parcel], to: ParcelState, *, made_at: datetime, received_at: datetime) -> None:
-    parcels.report(goods, to=to, made_at=made_at, received_at=received_at, source="courier")
-
-
-def _arrive(run: Run, stop: Stop, *, made_at: datetime, received_at: datetime) -> None:
-    if stop.state == StopState.PLANNED:
-        # Its goods may have been delivered before the word of the arrival came.
-        with suppress(InvalidTransition):
-            stop.advance(StopState.ARRIVED, arrived_at=made_at)
-    if stop.kind == StopKind.END:
-        stop.advance(StopState.DONE)
-        _finish(run, made_at=made_at, received_at=received_at)
-
-
-def _deposit(run: Run, goods: list[Parcel], *, made_at: datetime, received_at: datetime) -> None:
-    for reservation in _reservations(goods):
-        _confirm_deposit(run, reservation, made_at=made_at)
-    at_counter = [parcel for parcel in goods if parcel.bundle and parcel.bundle.reservation is None]
-    if at_counter:
-        _say(at_counter, ParcelState.AT_COUNTER, made_at=made_at, received_at=received_at)
-
-
-#: Reports that concern claims to doors, for which lockers are locked.
-_ABOUT_DOORS = frozenset({ReportKind.DEPOSITED, ReportKind.PROBLEM})
-#: Reasons that concern a door, not the goods: the courier asks for another door.
-DOOR_REASONS = frozenset({"not_empty", "does_not_fit", "door_jammed"})
-#: Reasons that concern the goods, and what becomes of them.
-GOODS_REASONS = {
-    "damaged": ParcelState.DAMAGED,
-    "lost": ParcelState.LOST,
-    "missing": ParcelState.DEFERRED,
-    "locker_full": ParcelState.DEFERRED,
-    "no_access": ParcelState.DEFERRED,
-}
-
-
-def _problem(run: Run, goods: list[Parcel], reason: str, *, made_at: datetime, received_at: datetime) -> None:
-    if reason in DOOR_REASONS:
-        for reservation in _reservations(goods):
-            claims.release_door(reservation, reason=claims.ReleaseReason(reason), at=made_at)
-        return
-    for reservation in _reservations(goods):
-        try:
-            claims.cancel(reservation, at=made_at)
-        except (InvalidTransition, CommandPending):
-            # The door is in use; what lies behind it is settled by the locker's own checks.
-            _note(run, "claim_not_cancelled", at=made_at, reservation=reservation)
-    parcels.report(
-        goods,
-        to=GOODS_REASONS[reason],
-        made_at=made_at,
-        received_at=received_at,
-        source="courier",
-        reason=reason.replace("_", "-"),
-    )
-
-
-def _confirm_deposit(run: Run, reservation: Reservation, *, made_at: datetime) -> None:
-    try:
-        with transaction.atomic():
-            reservations.confirm_locked_deposit(reservation, at=made_at)
-    except InvalidTransition:
-        reservation.refresh_from_db()
-        # The word came after the claim had ended: kept, and shown to the dispatcher.
-        _note(run, "deposit_after_claim_ended", at=made_at, reservation=reservation)
-
-
-def _note(run: Run, kind: str, *, at: datetime, reservation: Reservation) -> None:
-    events.record(kind, scope=run.pool.region.slug, at=at, run=str(run.pk), reservation=str(reservation.pk))
-
-
-def _reservations(goods: Iterable[Parcel]) -> list[Reservation]:
-    """Return the claims to doors of the bundles that the goods are in."""
-    bundles = {parcel.bundle.pk: parcel.bundle for parcel in goods if parcel.bundle is not None}
-    return [bundle.reservation for bundle in bundles.values() if bundle.reservation is not None]
-
-
-def _finish(run: Run, *, made_at: datetime, received_at: datetime) -> None:
-    """End the run; what was not delivered waits for the next pool."""
-    if not run.advance(RunState.DONE, finished_at=made_at):
-        return
-    on_board = Parcel.objects.filter(
-        handlings__stop__run=run, state__in=[ParcelState.PLANNED, ParcelState.LOADED]
-    )
-    # What the courier called deposited lies behind a door that has yet to say so.
-    said_deposited = Q(bundle__reservation__confirmed_at__isnull=False)
-    undelivered = list(on_board.exclude(said_deposited).distinct())
-    parcels.report(
-        undelivered,
-        to=ParcelState.DEFERRED,
-        made_at=made_at,
-        received_at=received_at,
-        source="system",
-        reason="not-delivered",
-    )
-    events.record("run_done", scope=run.pool.region.slug, at=made_at, run=str(run.pk))
-    pools.finish(run.pool)
+def _bundles_of(run: Run, keys: Sequence[UUID]) -> set[UUID]:
+    """Return the bundles that taps which were stored before were about."""
+    about = run.reports.filter(key__in=keys, parcels__bundle__isnull=False)
+    return set(about.values_list("parcels__bundle", flat=True)) if keys else set()

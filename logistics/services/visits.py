@@ -15,6 +15,6 @@ def settle(stops: QuerySet[Stop]) -> None:
     unfinished = set(visits.values_list("pk", flat=True))
     if not unfinished:
         return
-    coming = Handling.objects.filter(stop__in=unfinished, parcel__state__in=ON_THE_WAY)
+    coming = Handling.objects.meant().filter(stop__in=unfinished, parcel__state__in=ON_THE_WAY)
     for stop in Stop.objects.filter(pk__in=unfinished.difference(coming.values_list("stop_id", flat=True))):
         stop.advance(StopState.DONE)

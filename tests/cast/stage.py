@@ -30,10 +30,10 @@ def delivery_weekdays() -> frozenset[int]:
 
 
 async def load_region(
-    *, slug: str, seed: int, first_day: datetime, num_orders: int, run_dir: Path
+    *, slug: str, seed: int, first_day: datetime, num_orders: int, run_dir: Path, num_days: int = 1
 ) -> Mapping[str, Any]:
     """
-    Load the region under a name of its own, and return who is who.
+    Load the region under a name of its own, with vehicles for some days, and return who is who.
 
     Raises
     ------
@@ -43,7 +43,8 @@ async def load_region(
     file = run_dir / f"credentials-{slug}.json"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "manage.py", "load_region", "--slug", slug, "--seed", str(seed)),
-        *("--residents", str(max(FEWEST_RESIDENTS, RESIDENTS_PER_ORDER * num_orders)), "--days", "1"),
+        *("--residents", str(max(FEWEST_RESIDENTS, RESIDENTS_PER_ORDER * num_orders))),
+        *("--days", str(num_days)),
         *("--first-day", first_day.date().isoformat(), "--credentials", str(file)),
         # The server made them when it started.
         "--skip-checks",

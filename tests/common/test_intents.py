@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from common import intents
+from common import intents, relay
 from common.clock import real_now
 from common.models import Event, Intent, IntentState
-from common.relay import AGAIN_AFTER, hand_out
+from common.relay import AGAIN_AFTER, AGAIN_AFTER_IF_IDLE, LONG_QUEUE, hand_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
+A_SECOND = timedelta(seconds=1)
 
 
 class Recorder:
@@ -145,10 +146,21 @@ def test_the_relay_hands_out_each_intent_once_and_again_when_its_message_seems_l
     def publish(intent_id: int, queue: str) -> None:
         sent.append((intent_id, queue))
 
-    for moment in (now, now + AGAIN_AFTER / 2, now + AGAIN_AFTER + timedelta(seconds=1)):
-        hand_out(publish, at=moment, is_long=lambda queue: False)
+    for moment in (now, now + AGAIN_AFTER / 2, now + AGAIN_AFTER + A_SECOND):
+        hand_out(publish, at=moment, length=lambda queue: 1)
 
     assert sent == [(intent.pk, "events"), (intent.pk, "events")]
+
+
+def test_where_nothing_is_queued_a_message_is_missed_sooner(recorder: Recorder) -> None:
+    an_intent()
+    sent: list[int] = []
+    now = real_now()
+
+    for moment in (now, now + AGAIN_AFTER_IF_IDLE / 2, now + AGAIN_AFTER_IF_IDLE + A_SECOND):
+        hand_out(lambda pk, queue: sent.append(pk), at=moment, length=lambda queue: 0)
+
+    assert len(sent) == 2
 
 
 def test_the_relay_does_not_feed_a_long_queue_again(recorder: Recorder) -> None:
@@ -156,10 +168,26 @@ def test_the_relay_does_not_feed_a_long_queue_again(recorder: Recorder) -> None:
     sent: list[int] = []
     now = real_now()
 
-    hand_out(lambda pk, queue: sent.append(pk), at=now, is_long=lambda queue: True)
-    hand_out(lambda pk, queue: sent.append(pk), at=now + 2 * AGAIN_AFTER, is_long=lambda queue: True)
+    hand_out(lambda pk, queue: sent.append(pk), at=now, length=lambda queue: 0)
+    hand_out(lambda pk, queue: sent.append(pk), at=now + 2 * AGAIN_AFTER, length=lambda queue: LONG_QUEUE + 1)
 
     assert len(sent) == 1
+
+
+def test_what_waits_in_a_long_queue_does_not_keep_new_intents_back(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "BATCH", 2)
+    for number in range(relay.BATCH):
+        an_intent(f"old-{number}")
+    hand_out(lambda pk, queue: None, at=real_now(), length=lambda queue: 0)
+    fresh = an_intent("new")
+    sent: list[int] = []
+
+    later = real_now() + 2 * AGAIN_AFTER
+    hand_out(lambda pk, queue: sent.append(pk), at=later, length=lambda queue: LONG_QUEUE + 1)
+
+    assert sent == [fresh.pk]
 
 
 def test_what_could_not_be_published_is_handed_out_at_the_next_pass(recorder: Recorder) -> None:
@@ -170,10 +198,10 @@ def test_what_could_not_be_published_is_handed_out_at_the_next_pass(recorder: Re
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
-        hand_out(fail, at=now, is_long=lambda queue: False)
+        hand_out(fail, at=now, length=lambda queue: 0)
 
     sent: list[int] = []
-    hand_out(lambda pk, queue: sent.append(pk), at=now, is_long=lambda queue: False)
+    hand_out(lambda pk, queue: sent.append(pk), at=now, length=lambda queue: 0)
     assert len(sent) == 1
 
 

@@ -7,7 +7,7 @@ from common.clock import real_now
 from lockers.sizes import Size
 from logistics.models import Bundle, Order, Parcel, ReportKind, Run, Stop
 from logistics.services import runs
-from logistics.services.runs import Tap
+from logistics.services.taps import Tap
 from tests.logistics.builders import Village, a_parcel, at
 from tests.logistics.doors import Cabinet
 from tests.logistics.solving import released
@@ -39,7 +39,7 @@ class Drive:
 
     def report(self, *taps: Tap, received_at: datetime | None = None) -> int:
         """Hand taps in."""
-        return runs.report(self.run, taps=taps, received_at=received_at or at(18))
+        return runs.report(self.run, taps=taps, received_at=received_at or at(18)).num_new
 
     def load(self) -> "Drive":
         """Load everything at ten."""

@@ -84,6 +84,7 @@ def test_the_dispatcher_sees_what_is_wrong_and_what_to_do() -> None:
         "level": "alert",
         "locker": village.locker.slug,
         "locker_name": village.locker.name,
+        "profile": "full",
         "compartment_number": 3,
         "zone": "",
         "facts": {"num_jams": 1},

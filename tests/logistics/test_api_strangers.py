@@ -26,6 +26,8 @@ ABOUT: Mapping[str, tuple[str, ...]] = {
     "pools": (),
     "lockers": (),
     "alarms": (),
+    "checks": (),
+    "overdue": (),
     "runs": (),
     "bundles": (),
     "order": ("order",),
@@ -38,15 +40,23 @@ ABOUT: Mapping[str, tuple[str, ...]] = {
     "cancel-plan": ("plan",),
     "release-plan": ("plan",),
     "locker-tokens": ("locker",),
+    "locker-sheet": ("locker",),
+    "open-compartment": ("locker", "number"),
+    "settle-compartment": ("locker", "number"),
+    "differences": ("locker", "number"),
+    "block-compartment": ("locker", "number"),
+    "unblock-compartment": ("locker", "number"),
     "run": ("run",),
     "start-run": ("run",),
     "run-reports": ("run",),
+    "deposit-codes": ("run",),
     "open-door": ("run", "stop"),
     "bundle-code": ("bundle",),
     "helpers": ("bundle",),
     "helper": ("bundle", "helper"),
     "open-bundle": ("bundle",),
     "hand-over": ("bundle",),
+    "extend-bundle": ("bundle",),
 }
 METHODS = ("get", "post", "patch", "put", "delete")
 COUNTED = (Order, Parcel, Plan, Run, Bundle, LockerCode)
@@ -78,6 +88,7 @@ def ids_of(village: Village) -> dict[str, Any]:
         "stop": run.stops.get(kind="supply_point").pk,
         "bundle": village.pool.bundles.get().pk,
         "helper": unknown(),
+        "number": 1,
     }
 
 
@@ -95,7 +106,8 @@ def strangers(village: Village) -> dict[str, APIClient]:
 
 def address(name: str, ids: Mapping[str, Any]) -> str:
     """Return the address of a route."""
-    return reverse(f"{app_name}:{name}", kwargs={f"{about}_id": ids[about] for about in ABOUT[name]})
+    named = {"number" if about == "number" else f"{about}_id": ids[about] for about in ABOUT[name]}
+    return reverse(f"{app_name}:{name}", kwargs=named)
 
 
 def test_every_address_is_in_the_table() -> None:
@@ -104,7 +116,7 @@ def test_every_address_is_in_the_table() -> None:
 
 def test_strangers_get_the_same_answer_as_for_what_does_not_exist(village: Village) -> None:
     ids = ids_of(village)
-    missing = dict.fromkeys(ids, unknown())
+    missing = dict.fromkeys(ids, unknown()) | {"number": ids["number"]}
     clients = strangers(village)
     before = [model.objects.count() for model in COUNTED]
 

@@ -11,7 +11,7 @@ from common import intents
 from common.exceptions import InvalidTransition
 from common.models import Intent
 from lockers.models import Compartment, Locker, Reservation
-from lockers.services import claims
+from lockers.services import cabinets, claims
 from lockers.sizes import Height, Size, Temperature
 from lockers.states import CompartmentState
 from logistics import solver
@@ -149,7 +149,9 @@ def test_a_plan_that_no_longer_fits_the_doors_is_infeasible_and_leaves_nothing_b
     village = Village(compartments=[(Size.S, Temperature.AMBIENT)])
     village.order()
     plan = computed(village)
-    Compartment.objects.get().advance(CompartmentState.OUT_OF_SERVICE)
+    cabinets.demand_check(
+        Compartment.objects.get(), reason="test", at=at(9), to=CompartmentState.OUT_OF_SERVICE
+    )
 
     with pytest.raises(PlanInfeasible):
         plans.release(plan, at=at(9, 10))

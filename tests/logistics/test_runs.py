@@ -23,7 +23,7 @@ from logistics.exceptions import (
 )
 from logistics.models import Bundle, Courier, CourierReport, Message, Parcel, ReportKind, Run, Stop
 from logistics.services import bundles, runs
-from logistics.services.runs import Tap
+from logistics.services.taps import Tap
 from logistics.states import ParcelState, PoolState, RunState, StopState
 from tests.logistics.builders import Village, at
 from tests.logistics.driving import Drive

@@ -12,10 +12,12 @@ from rest_framework.views import APIView
 
 from common import idempotency
 from common.clock import now, real_now
+from lockers.selectors import profile_at
 from logistics.api.access import get_or_not_found, principal_of
 from logistics.api.serializers import (
-    OpenCommandSerializer,
+    DepositCodeSerializer,
     OpenDoorInputSerializer,
+    OpenedDoorSerializer,
     ReportAnswerSerializer,
     ReportInputSerializer,
     RunDetailSerializer,
@@ -68,8 +70,10 @@ class RunView(APIView):
     @extend_schema(responses=RunDetailSerializer)
     def get(self, request: Request, run_id: UUID) -> Response:
         """Show a run with its stops and what is handled there."""
-        stops = Stop.objects.select_related("hub", "shop", "supply_point__locker")
-        handled = Handling.objects.select_related("parcel__bundle")
+        stops = Stop.objects.select_related("hub", "shop", "supply_point__locker").annotate(
+            locker_profile=profile_at("supply_point__locker")
+        )
+        handled = Handling.objects.meant().select_related("parcel__bundle")
         detailed = visible_runs(request).prefetch_related(
             Prefetch("stops", stops), Prefetch("stops__handlings", handled)
         )
@@ -101,14 +105,14 @@ class RunReportsView(APIView):
         request=ReportInputSerializer, responses=ReportAnswerSerializer, parameters=[IDEMPOTENCY_KEY]
     )
     def post(self, request: Request, run_id: UUID) -> Response:
-        """Report taps: arrived, loaded, deposited, problem; late, doubled and out of order is fine."""
+        """Report taps: arrived, loaded, empty, deposited, problem; late, doubled and out of order is fine."""
         run = own_run(request, run_id)
         payload = ReportInputSerializer(data=request.data)
         payload.is_valid(raise_exception=True)
 
         def report() -> Response:
-            num_new = runs.report(run, taps=payload.to_taps(), received_at=now())
-            return Response(ReportAnswerSerializer({"num_new": num_new}).data)
+            answer = runs.report(run, taps=payload.to_taps(), received_at=now())
+            return Response(ReportAnswerSerializer(answer).data)
 
         return idempotency.once(request, scope=f"report:{run.pk}", act=report)
 
@@ -117,7 +121,7 @@ class RunReportsView(APIView):
 class OpenDoorView(APIView):
     """A door for a bundle that the courier has brought."""
 
-    @extend_schema(request=OpenDoorInputSerializer, responses={202: OpenCommandSerializer})
+    @extend_schema(request=OpenDoorInputSerializer, responses={202: OpenedDoorSerializer})
     def post(self, request: Request, run_id: UUID, stop_id: UUID) -> Response:
         """Open a compartment for a bundle."""
         run = own_run(request, run_id)
@@ -131,4 +135,15 @@ class OpenDoorView(APIView):
             payload.validated_data["bundle"],
         )
         command = runs.open_door(run, stop=stop, bundle=bundle, at=now(), real_at=real_now())
-        return Response(OpenCommandSerializer(command).data, status=status.HTTP_202_ACCEPTED)
+        return Response(OpenedDoorSerializer(command).data, status=status.HTTP_202_ACCEPTED)
+
+
+@extend_schema(tags=["runs"])
+class DepositCodesView(APIView):
+    """The codes of a run's deposits, for the courier's sheet."""
+
+    @extend_schema(responses=DepositCodeSerializer(many=True))
+    def get(self, request: Request, run_id: UUID) -> Response:
+        """Show with what a door for each bundle opens at the keypad, also without network; it is logged."""
+        shown = runs.deposit_codes(own_run(request, run_id), at=now())
+        return Response(DepositCodeSerializer(shown, many=True).data, headers={"Cache-Control": "no-store"})

@@ -10,19 +10,23 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from common import idempotency
 from common.clock import now, real_now
+from lockers import tokens
 from lockers.models import LockerCode
+from lockers.selectors import profile_at
 from lockers.services import codes
-from logistics.api.access import get_or_not_found, principal_of
+from logistics.api.access import account_of, get_or_not_found, principal_of
 from logistics.api.serializers import (
     BundleSerializer,
     CodeSerializer,
+    ExtensionSerializer,
     HelperCodeSerializer,
     OpenCommandSerializer,
 )
-from logistics.exceptions import NothingToOpen
-from logistics.models import Bundle
-from logistics.services import bundles
+from logistics.api.views.orders import IDEMPOTENCY_KEY
+from logistics.models import Bundle, Principal, Role
+from logistics.services import bundles, holding
 
 
 def visible_bundles(request: Request) -> QuerySet[Bundle]:
@@ -36,6 +40,7 @@ def visible_bundles(request: Request) -> QuerySet[Bundle]:
         )
         .select_related("pool", "supply_point", "reservation__locker", "reservation__compartment")
         .select_related("reservation__code")
+        .annotate(locker_profile=profile_at("reservation__locker"))
         .prefetch_related("parcels")
     )
 
@@ -55,15 +60,10 @@ def own_bundle(request: Request, bundle_id: UUID) -> Bundle:
     return bundle
 
 
-def _code_of(bundle: Bundle) -> LockerCode:
-    if bundle.reservation is None or bundle.reservation.code is None:
-        raise NothingToOpen
-    return bundle.reservation.code
-
-
 def _shown(code: LockerCode, *, reason: str, status: int = status.HTTP_200_OK) -> Response:
     """Show a code's digits to somebody; it is logged, and no cache keeps them."""
-    content = CodeSerializer({"code": codes.reveal(code, reason=reason, at=now())}).data
+    shown = {"code": codes.reveal(code, reason=reason, at=now()), "qr": tokens.qr_token(code.pk)}
+    content = CodeSerializer(shown).data
     return Response(content, status=status, headers={"Cache-Control": "no-store"})
 
 
@@ -85,7 +85,7 @@ class BundleCodeView(APIView):
     @extend_schema(responses=CodeSerializer)
     def get(self, request: Request, bundle_id: UUID) -> Response:
         """Show the code that opens the resident's compartments; each showing is logged."""
-        return _shown(_code_of(own_bundle(request, bundle_id)), reason="resident")
+        return _shown(bundles.code_to_type(own_bundle(request, bundle_id)), reason="resident")
 
 
 @extend_schema(tags=["residents"])
@@ -95,7 +95,7 @@ class HelpersView(APIView):
     @extend_schema(responses=HelperCodeSerializer(many=True))
     def get(self, request: Request, bundle_id: UUID) -> Response:
         """List the codes that helpers were given, without their digits."""
-        given = _code_of(own_bundle(request, bundle_id)).helpers.order_by("issued_at")
+        given = bundles.code_of(own_bundle(request, bundle_id)).helpers.order_by("issued_at")
         return Response(HelperCodeSerializer(given, many=True).data)
 
 
@@ -106,7 +106,7 @@ class HelperView(APIView):
     @extend_schema(request=None, responses={200: CodeSerializer, 201: CodeSerializer})
     def put(self, request: Request, bundle_id: UUID, helper_id: UUID) -> Response:
         """Give a helper a code that opens the resident's compartments for one visit, and show it."""
-        code = _code_of(own_bundle(request, bundle_id))
+        code = bundles.code_to_type(own_bundle(request, bundle_id))
         known = code.helpers.filter(holder=helper_id).first()
         issued = known or codes.issue_for_helper(code, helper=helper_id, at=now())
         how = status.HTTP_200_OK if known else status.HTTP_201_CREATED
@@ -115,7 +115,7 @@ class HelperView(APIView):
     @extend_schema(responses={204: None})
     def delete(self, request: Request, bundle_id: UUID, helper_id: UUID) -> Response:
         """Take a helper's code back; to take it back twice is harmless."""
-        given = _code_of(own_bundle(request, bundle_id)).helpers.filter(holder=helper_id).first()
+        given = bundles.code_of(own_bundle(request, bundle_id)).helpers.filter(holder=helper_id).first()
         if given is None:
             raise NotFound
         if given.is_live:
@@ -132,6 +132,35 @@ class OpenBundleView(APIView):
         """Open the compartment in which one's goods lie."""
         command = bundles.open_for_resident(own_bundle(request, bundle_id), at=now(), real_at=real_now())
         return Response(OpenCommandSerializer(command).data, status=status.HTTP_202_ACCEPTED)
+
+
+@extend_schema(tags=["residents"])
+class ExtendBundleView(APIView):
+    """More time to collect."""
+
+    @extend_schema(request=None, responses=ExtensionSerializer, parameters=[IDEMPOTENCY_KEY])
+    def post(self, request: Request, bundle_id: UUID) -> Response:
+        """Let goods wait a day longer while nobody else needs the compartment; counters ask for residents."""
+        principal = principal_of(request)
+        served = Bundle.objects.filter(
+            Q(resident__in=principal.residents)
+            | Q(supply_point__in=principal.counters)
+            | Q(pool__region__in=principal.dispatches)
+        ).select_related("reservation", "pool__region")
+        bundle = get_or_not_found(served, bundle_id)
+
+        def extend() -> Response:
+            held = holding.extend(bundle, by=account_of(request), role=_role(principal, bundle), at=now())
+            return Response(ExtensionSerializer({"bundles": held}).data)
+
+        return idempotency.once(request, scope=f"extend:{bundle.pk}", act=extend)
+
+
+def _role(principal: Principal, bundle: Bundle) -> Role:
+    """Return as whom somebody acts for a bundle."""
+    if bundle.resident_id in principal.residents:
+        return Role.RESIDENT
+    return Role.COUNTER if bundle.supply_point_id in principal.counters else Role.DISPATCHER
 
 
 @extend_schema(tags=["residents"])

@@ -1,0 +1,84 @@
+"""What dispatchers send and see: pools, plans, the books of a day."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from logistics.models import Plan, Pool
+
+
+class PoolInputSerializer(serializers.Serializer[Any]):
+    """A pool to open."""
+
+    region = serializers.UUIDField()
+    delivery_date = serializers.DateField()
+    cutoff_at = serializers.DateTimeField()
+    loading_from = serializers.DateTimeField()
+    deliver_until = serializers.DateTimeField()
+
+
+class PoolSerializer(serializers.ModelSerializer[Pool]):
+    """A pool."""
+
+    class Meta:
+        model = Pool
+        fields = (
+            "id",
+            "region",
+            "delivery_date",
+            "cutoff_at",
+            "loading_from",
+            "deliver_until",
+            "state",
+            "created_at",
+        )
+
+
+class PlanInputSerializer(serializers.Serializer[Any]):
+    """How much time the solver gets."""
+
+    budget_s = serializers.FloatField(min_value=0.5, max_value=600, default=30)
+    seed = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=0)
+
+
+class PlanSerializer(serializers.ModelSerializer[Plan]):
+    """A plan: progress while it is computed, routes and what is left out afterwards."""
+
+    solution = serializers.JSONField(allow_null=True, help_text="Routes and orders left out, with reasons.")
+    progress = serializers.JSONField(
+        help_text="Phase, fraction of the budget, cost and orders carried so far."
+    )
+
+    class Meta:
+        model = Plan
+        fields = (
+            "id",
+            "pool",
+            "state",
+            "budget_s",
+            "seed",
+            "progress",
+            "is_cancel_requested",
+            "cost_cents",
+            "lower_bound_cents",
+            "num_carried",
+            "num_left_out",
+            "solution",
+            "error",
+            "created_at",
+            "finished_at",
+        )
+
+
+class DaySerializer(serializers.Serializer[Any]):
+    """The books of a pool: orders by state, runs, cost, what is left out."""
+
+    listed = serializers.IntegerField(
+        help_text="Orders listed for this pool, and those that came too late for it."
+    )
+    states = serializers.DictField(child=serializers.IntegerField())
+    left_out = serializers.DictField(child=serializers.IntegerField(), help_text="Reason → orders.")
+    runs = serializers.IntegerField()
+    distance_m = serializers.IntegerField()
+    cost_cents = serializers.IntegerField(help_text="Of the runs, without penalties for what is left out.")
+    events = serializers.IntegerField(help_text="Door events applied.")
