@@ -13,7 +13,7 @@ COMPILE = pip compile --quiet --universal --python-version 3.11 --generate-hashe
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo day test check format lock environment
+.PHONY: help demo day faults load test check format lock environment
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -23,6 +23,12 @@ demo: environment ## play a delivery day and go on serving its pages until Ctrl-
 
 day: environment ## play days without a terminal; the last line is JSON (SEED=7 or SEEDS=1-20, ORDERS= BUDGET= LINK=mqtt)
 	@$(RUN) day
+
+faults: environment ## work while servers and lockers are killed and cut off; the last line is JSON (SEED=7 FAULTS=40)
+	@$(RUN) faults
+
+load: environment ## measure unlocks, 500 lockers, an outage on 2 cores; the last line is JSON (LOCKERS= RATE= SECONDS= BACKLOG= UNLOCKS=)
+	@$(RUN) load
 
 test: environment ## all tests on SQLite, then those with locks and queues on PostgreSQL (ARGS="-k lockers")
 	@$(RUN) test $(ARGS)

@@ -1,4 +1,4 @@
-"""``python -m deploy.local day|demo|test``: the runner behind the Makefile."""
+"""``python -m deploy.local day|demo|faults|load|test``: the runner behind the Makefile."""
 
 import argparse
 import os
@@ -8,6 +8,19 @@ from deploy.local.days import day, demo
 from deploy.local.guard import Interruption, guarded
 from deploy.local.parts import Day
 from deploy.local.suites import test
+from deploy.local.trials import Trial, hold
+
+#: What may be asked of each trial, and the variable of make that asks it.
+TRIALS = {
+    "faults": {"seed": "SEED", "faults": "FAULTS"},
+    "load": {
+        "lockers": "LOCKERS",
+        "rate": "RATE",
+        "seconds": "SECONDS",
+        "backlog": "BACKLOG",
+        "unlocks": "UNLOCKS",
+    },
+}
 
 
 def main() -> int:
@@ -19,6 +32,9 @@ def main() -> int:
     def work(interruption: Interruption) -> int:
         if asked.what == "test":
             return test(rest, interruption, no_skips=asked.no_skips)
+        if asked.what in TRIALS:
+            options = {name: getattr(asked, name) for name in TRIALS[asked.what]}
+            return hold(Trial(asked.what, options), interruption)
         wishes = Day(
             seeds=asked.seeds,
             orders=asked.orders,
@@ -46,6 +62,13 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--plan-budget", default=given("BUDGET"), metavar="SECONDS")
         command.add_argument("--link", default=given("LINK") or "https", choices=("https", "mqtt"))
         command.add_argument("--stay", action="store_true", help="demo: serve until Ctrl-C")
+    for name, meaning in (
+        ("faults", "work while everything fails"),
+        ("load", "measure what the lockers' service bears"),
+    ):
+        command = commands.add_parser(name, help=meaning, allow_abbrev=False)
+        for option, variable in TRIALS[name].items():
+            command.add_argument(f"--{option}", default=given(variable), metavar="NUMBER")
     command = commands.add_parser("test", help="test on SQLite and PostgreSQL", allow_abbrev=False)
     command.add_argument("--no-skips", action="store_true", default=given("CI") == "true")
     return parser

@@ -2,8 +2,6 @@
 
 import fcntl
 import shutil
-import signal
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,21 +9,14 @@ from pathlib import Path
 from deploy.local.broker import start_broker
 from deploy.local.guard import Interruption
 from deploy.local.parts import PAGES, VAR, Day, Run, a_run, play, preparations, services
-from deploy.local.report import reported, say
+from deploy.local.report import in_own_folder, reported, say
 from deploy.local.servers import start_redis
 from deploy.local.supervisor import StopRequestedError, Supervisor
 
 
 def day(wishes: Day, interruption: Interruption) -> int:
     """Play a day in a folder of its own, which is kept if the day fails."""
-    VAR.mkdir(exist_ok=True)
-    directory = Path(tempfile.mkdtemp(prefix="run-", dir=VAR))
-    status = reported(lambda: _play(directory, wishes, interruption, stay=False))
-    if status in {0, 128 + signal.SIGINT}:
-        shutil.rmtree(directory, ignore_errors=True)
-    else:
-        say(f"What the parts wrote is kept in {directory / 'log'}.")
-    return status
+    return in_own_folder(VAR, "run-", lambda directory: _play(directory, wishes, interruption, stay=False))
 
 
 def demo(wishes: Day, interruption: Interruption, *, stay: bool) -> int:

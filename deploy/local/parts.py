@@ -71,16 +71,19 @@ def a_run(
     redis_url: str,
     plan_budget_s: str | None = None,
     broker: Mapping[str, str] = MappingProxyType({}),
+    *,
+    database_url: str | None = None,
 ) -> Run:
     """
     Give a run its port, its secrets and its database, and note them in the run's folder.
 
-    ``broker`` is the environment in which a broker is found; without one the lockers speak HTTPS.
+    ``broker`` is the environment in which a broker is found; without one the lockers speak HTTPS. The
+    database is a file of its own unless another one is named.
     """
     port = free_port()
     environment = {
         "DJANGO_SETTINGS_MODULE": "config.settings.base",
-        "DATABASE_URL": f"sqlite:///{directory / 'dorfbote.sqlite3'}",
+        "DATABASE_URL": database_url or f"sqlite:///{directory / 'dorfbote.sqlite3'}",
         "REDIS_URL": redis_url,
         "CLOCK_FILE": str(directory / "clock.json"),
         "PLAN_BUDGET_S": plan_budget_s or PLAN_BUDGET_S,
@@ -92,6 +95,7 @@ def a_run(
         "LOCKER_SIGNING_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
         "LOCKER_MQTT_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
         "LOCKER_CODE_PEPPER": base64.b64encode(secrets.token_bytes(32)).decode(),
+        "LOCKER_TOKEN_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
         "LOCKER_CODE_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "PYTHONUNBUFFERED": "1",
         # Every part is a Python process: without compiled files each compiles everything again as it starts.
@@ -107,27 +111,27 @@ def a_run(
 def preparations(run: Run) -> Sequence[Part]:
     """Return what has to be done, side by side, before anything serves."""
     return (
-        _python(run, "migrate", "manage.py", "migrate", "--noinput"),
-        _python(run, "collectstatic", "manage.py", "collectstatic", "--noinput"),
+        python(run, "migrate", "manage.py", "migrate", "--noinput"),
+        python(run, "collectstatic", "manage.py", "collectstatic", "--noinput"),
     )
 
 
 def services(run: Run) -> Sequence[Part]:
     """Return what runs, side by side, for as long as the day lasts."""
     return (
-        _web(run),
-        _worker(run, "events", queues="events", threads=1),
-        _worker(run, "work", queues="plan,notify,housekeeping", threads=3),
-        _beat(run),
-        _python(run, "relay", "manage.py", "relay"),
-        *([_link(run)] if run.has_broker else []),
+        web(run),
+        worker(run, "events", queues="events", slots=1),
+        worker(run, "work", queues="plan,notify,housekeeping", slots=3),
+        beat(run),
+        relay(run),
+        *([link(run)] if run.has_broker else []),
         _lockers(run),
     )
 
 
 def play(run: Run, day: Day) -> Part:
     """Return the cast that plays the day against the server, as real clients would."""
-    return _python(
+    return python(
         run,
         "play",
         *("-m", "tests.cast", "play", "--base-url", run.base_url, "--run-dir", str(run.directory)),
@@ -136,31 +140,34 @@ def play(run: Run, day: Day) -> Part:
     )
 
 
-def _web(run: Run) -> Part:
-    return _python(
+def web(run: Run, *, processes: int = WEB_PROCESSES) -> Part:
+    """Return the server of pages, API and locker link."""
+    return python(
         run,
         "web",
         *("-m", "uvicorn", "config.asgi:application", "--host", "127.0.0.1", "--port", str(run.port)),
-        *("--no-access-log", "--timeout-graceful-shutdown", "2", "--workers", str(WEB_PROCESSES)),
+        *("--no-access-log", "--timeout-graceful-shutdown", "2", "--workers", str(processes)),
         ready=http_answers(run.port, "/healthz"),
         # Ends its own processes when asked, and would leave them behind if it were killed.
         death_signal=signal.SIGTERM,
     )
 
 
-def _worker(run: Run, name: str, *, queues: str, threads: int) -> Part:
-    return _python(
+def worker(run: Run, name: str, *, queues: str, slots: int, pool: str = "threads") -> Part:
+    """Return a worker that serves queues with so many threads or processes."""
+    return python(
         run,
         f"worker-{name}",
         *("-m", "celery", "-A", "config", "worker", "-n", f"{name}@%h", "-Q", queues, "-l", "INFO"),
-        *("-P", "threads", "-c", str(threads), "--without-gossip", "--without-mingle"),
+        *("-P", pool, "-c", str(slots), "--without-gossip", "--without-mingle"),
         ready=log_says(rf"{name}@\S+ ready"),
     )
 
 
-def _beat(run: Run) -> Part:
+def beat(run: Run) -> Part:
+    """Return what ticks."""
     schedule = str(run.directory / "beat-schedule")
-    return _python(
+    return python(
         run,
         "beat",
         *("-m", "celery", "-A", "config", "beat", "-s", schedule, "-l", "INFO", "--pidfile="),
@@ -168,8 +175,14 @@ def _beat(run: Run) -> Part:
     )
 
 
-def _link(run: Run) -> Part:
-    return _python(run, "link", "manage.py", "locker_link", ready=log_says("locker link ready"))
+def relay(run: Run) -> Part:
+    """Return what hands intents to the workers."""
+    return python(run, "relay", "manage.py", "relay")
+
+
+def link(run: Run, name: str = "link") -> Part:
+    """Return a server of the lockers that speak MQTT."""
+    return python(run, name, "manage.py", "locker_link", ready=log_says("locker link ready"))
 
 
 def _lockers(run: Run) -> Part:
@@ -178,7 +191,7 @@ def _lockers(run: Run) -> Part:
     state.mkdir(parents=True, exist_ok=True)
     tokens = state / "tokens.json"
     tokens.write_text("[]")
-    return _python(
+    return python(
         run,
         "lockers",
         *("-m", "lockers.device", "simulate", "--base-url", run.base_url, "--tokens", str(tokens)),
@@ -195,7 +208,7 @@ def _link_options(run: Run) -> Sequence[str]:
     return ("--link", "mqtt", *(("--ca-file", ca_file) if ca_file else ()))
 
 
-def _python(
+def python(
     run: Run,
     name: str,
     *arguments: str,
@@ -203,6 +216,7 @@ def _python(
     passes_through: bool = False,
     death_signal: signal.Signals = signal.SIGKILL,
 ) -> Part:
+    """Return a Python program of the project."""
     return Part(
         name=name,
         command=(sys.executable, *arguments),

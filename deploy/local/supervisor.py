@@ -145,6 +145,17 @@ class Supervisor:
             if status != 0:
                 raise PartError(part, _ending(status), self._log_of(part))
 
+    def process_of(self, name: str) -> subprocess.Popen[bytes]:
+        """Return the process of a part, for those who end or freeze it on purpose."""
+        return self._find(name)[1].process
+
+    def respawn(self, name: str) -> None:
+        """Kill what is left of a part, and start it anew; does not wait until it answers."""
+        stage, running = self._find(name)
+        _kill_group(running)
+        running.process.wait()
+        stage[stage.index(running)] = self._spawn(running.part)
+
     def stay(self) -> None:
         """Keep everything running until a signal comes or a part ends."""
         while True:
@@ -193,6 +204,11 @@ class Supervisor:
         except OSError as error:
             raise PartError(part, f"could not be started ({error})", log) from error
         return _Running(part, process, log)
+
+    def _find(self, name: str) -> tuple[list[_Running], _Running]:
+        return next(
+            (stage, running) for stage in self._stages for running in stage if running.part.name == name
+        )
 
     def _log_of(self, part: Part) -> Path:
         return self._logs / f"{part.name}.log"

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 PATIENCE_S = 10.0
 CONTROL = "$CONTROL/dynamic-security/v1"
@@ -82,6 +84,13 @@ class Connection:
         """Return the reason code of the answer to a message."""
         self._client.publish(topic, payload, qos=1)
         return self._answer()
+
+    def send(self, topic: str, payload: str, *, qos: int, life_s: int | None = None) -> None:
+        """Publish a message that the broker keeps for so long, if it does; its answer is not asked for."""
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        if life_s is not None:
+            properties.MessageExpiryInterval = life_s
+        self._client.publish(topic, payload, qos=qos, properties=properties).wait_for_publish(PATIENCE_S)
 
     def message(self, within_s: float = PATIENCE_S) -> tuple[str, bytes]:
         """Return the next message's topic and payload."""
