@@ -37,7 +37,7 @@ class Frost:
 class Outbox:
     """Sends taps while its courier goes on; what was tapped while a report was on its way is in the next."""
 
-    def __init__(self, send: Callable[[Taps], Awaitable[None]]) -> None:
+    def __init__(self, send: Callable[[Taps], Awaitable[object]]) -> None:
         self._send = send
         self._waiting: Taps = []
         self._sending: asyncio.Task[None] | None = None
@@ -70,6 +70,8 @@ class Courier:
         self._courier_id = account["id"]
         self._frost = frost
         self._dice = cast.dice(f"courier {account['id']}")
+        #: What was taken on to a later stop: bundle, whether it goes behind a door there, parcels.
+        self._taken_on: dict[str, list[tuple[str, bool, list[str]]]] = defaultdict(list)
 
     async def work(self) -> None:
         """Drive the run of the day, if there is one."""
@@ -107,6 +109,8 @@ class Courier:
         bundles = defaultdict(list)
         for parcel in stop["parcels"]:
             bundles[parcel["bundle"], parcel["at_locker"]].append(parcel["id"])
+        for bundle, at_locker, parcels in self._taken_on.pop(stop["id"], ()):
+            bundles[bundle, at_locker] = parcels
         hands = asyncio.Semaphore(DOORS_AT_ONCE)
 
         async def put(bundle: str, parcels: list[str]) -> Taps:
@@ -122,13 +126,16 @@ class Courier:
             taps += tapped
         for (bundle, at_locker), parcels in bundles.items():
             if not at_locker:
-                self._cast.world.move(
-                    parcels,
-                    source=world.vehicle(run["id"]),
-                    target=world.counter(stop["supply_point"]),
-                )
-                taps.append(self._tap("deposited", stop, bundle=bundle))
+                taps.append(self._hand_in(run, stop, bundle, parcels))
         return taps
+
+    def _hand_in(
+        self, run: Mapping[str, Any], stop: Mapping[str, Any], bundle: str, parcels: list[str]
+    ) -> dict[str, Any]:
+        self._cast.world.move(
+            parcels, source=world.vehicle(run["id"]), target=world.counter(stop["supply_point"])
+        )
+        return self._tap("deposited", stop, bundle=bundle)
 
     async def _put_behind_door(
         self, run: Mapping[str, Any], stop: Mapping[str, Any], bundle: str, parcels: list[str]
@@ -143,19 +150,36 @@ class Courier:
                 if refusal.code != "no-compartment-available":
                     raise
                 self._cast.world.incidents.append(f"no door was left at {stop['locker']}")
-                return [self._tap("problem", stop, bundle=bundle, reason="locker_full")]
+                return await self._go_where_told(run, stop, bundle, parcels)
             number = command["compartment_number"]
             door = world.compartment(stop["locker"], number)
             self._cast.world.asked[door] += 1
             if await self._cast.hands.wait_open(stop["locker"], number, timeout_s=self._patience_s(stop)):
+                taps = []
+                if command["verify_empty"]:
+                    self._cast.world.incidents.append(f"{door} was looked into before goods went in")
+                    taps = [self._tap("empty", stop, bundle=bundle, compartment_number=number)]
                 await self._cast.hands.put(stop["locker"], number, parcels)
                 await self._cast.hands.close(stop["locker"], number)
                 self._cast.world.move(parcels, source=world.vehicle(run["id"]), target=door)
-                return [self._tap("deposited", stop, bundle=bundle)]
+                return [*taps, self._tap("deposited", stop, bundle=bundle)]
             self._cast.world.incidents.append(f"the door of {door} did not open")
             await self._thaw(stop["locker"], but=number)
         self._cast.world.faults.append(f"no door of {stop['locker']} opened for bundle {bundle}")
         return [self._tap("problem", stop, bundle=bundle, reason="no_access")]
+
+    async def _go_where_told(
+        self, run: Mapping[str, Any], stop: Mapping[str, Any], bundle: str, parcels: list[str]
+    ) -> Taps:
+        """Say that no door is left, and do what the answer says: hand in here, take on, or keep on board."""
+        tap = self._tap("problem", stop, bundle=bundle, reason="locker_full")
+        for told in (await self._report(run, [tap]))["instructions"]:
+            self._cast.world.incidents.append(f"a bundle for {stop['locker']}: {told['action']}")
+            if told["action"] == "hand_in" and told["stop"] == stop["id"]:
+                return [self._hand_in(run, stop, bundle, parcels)]
+            if told["stop"] is not None:
+                self._taken_on[told["stop"]].append((bundle, told["action"] == "open_door", parcels))
+        return []
 
     async def _thaw(self, locker: str, *, but: int) -> None:
         """Let the other doors of a frozen locker go again: one that sticks is enough."""
@@ -185,7 +209,7 @@ class Courier:
             for parcel in stop["parcels"]
         )
 
-    async def _report(self, run: Mapping[str, Any], taps: Taps) -> None:
+    async def _report(self, run: Mapping[str, Any], taps: Taps) -> Mapping[str, Any]:
         path = f"runs/{run['id']}/reports/"
         if self._dice.random() < TWICE_SHARE:
             answer, again = await self._api.post_twice(path, {"taps": taps})
@@ -197,9 +221,17 @@ class Courier:
             self._cast.world.faults.append(
                 f"run {run['letter']}: {answer['num_new']} of {len(taps)} taps kept"
             )
+        told: Mapping[str, Any] = answer
+        return told
 
     def _tap(
-        self, kind: str, stop: Mapping[str, Any], *, bundle: str | None = None, reason: str = ""
+        self,
+        kind: str,
+        stop: Mapping[str, Any],
+        *,
+        bundle: str | None = None,
+        reason: str = "",
+        compartment_number: int | None = None,
     ) -> dict[str, Any]:
         return {
             "key": str(uuid4()),
@@ -208,6 +240,7 @@ class Courier:
             "made_at": self._cast.conductor.now().isoformat(),
             "bundle": bundle,
             "reason": reason,
+            "compartment_number": compartment_number,
         }
 
 

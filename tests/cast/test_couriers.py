@@ -1,10 +1,16 @@
-"""A courier goes on while the taps before are on their way."""
+"""A courier goes on while the taps before are on their way, and does what answers say."""
 
 import asyncio
+from datetime import UTC, datetime
+from random import Random
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from tests.cast.couriers import Outbox, Taps
+from tests.cast import world
+from tests.cast.api import Refused
+from tests.cast.couriers import Courier, Frost, Outbox, Taps
 
 
 def tap(name: str) -> Taps:
@@ -63,3 +69,73 @@ async def test_an_empty_outbox_is_not_waited_for() -> None:
         raise AssertionError("nothing was tapped")
 
     await asyncio.wait_for(Outbox(send).until_empty(), timeout=1)
+
+
+NOON = datetime(2026, 11, 24, 11, tzinfo=UTC)
+
+
+def a_stop(name: str, kind: str, *parcels: dict[str, Any]) -> dict[str, Any]:
+    """Return a stop of a run as the API shows it."""
+    place = {"supply_point": f"point of {name}", "locker": f"locker of {name}"}
+    return {"id": name, "kind": kind, "arrives_at": NOON.isoformat(), "parcels": parcels, **place}
+
+
+class FullLocker:
+    """An API whose first locker has no door left, and that says where goods go instead."""
+
+    def __init__(self, action: str, stop: str | None) -> None:
+        goods = {"id": "milk", "bundle": "one", "at_locker": True, "state": "deferred"}
+        self.run = {
+            "id": "run",
+            "letter": "A",
+            "courier": "courier",
+            "starts_at": NOON.isoformat(),
+            "stops": [a_stop("first", "supply_point", goods), a_stop("second", "supply_point")],
+        }
+        self._told = {"bundle": "one", "action": action, "stop": stop}
+        self.tapped: list[tuple[str, str, str]] = []
+
+    async def pages(self, path: str) -> list[Any]:
+        return [self.run]
+
+    async def get(self, path: str) -> Any:
+        return self.run
+
+    async def post(self, path: str, body: Any = None, *, key: str | None = None) -> Any:
+        if path.endswith("/open/"):
+            raise Refused(path, 409, "no-compartment-available", "")
+        taps = body["taps"] if body else []
+        self.tapped += [(tap["kind"], tap["stop"], tap["reason"]) for tap in taps]
+        is_asking = any(tap["kind"] == "problem" for tap in taps)
+        return {"num_new": len(taps), "instructions": [self._told] if is_asking else []}
+
+
+@pytest.mark.parametrize(
+    ("action", "stop", "place"),
+    [
+        ("hand_in", "first", world.counter("point of first")),
+        ("hand_in", "second", world.counter("point of second")),
+        ("keep_on_board", None, world.vehicle("run")),
+    ],
+)
+async def test_a_courier_without_a_door_takes_goods_where_the_answer_says(
+    action: str, stop: str | None, place: world.Place
+) -> None:
+    api, real = FullLocker(action, stop), world.World(places={"milk": world.vehicle("run")})
+
+    async def until(moment: datetime) -> None:
+        return
+
+    cast: Any = SimpleNamespace(
+        world=real,
+        conductor=SimpleNamespace(now=lambda: NOON, until=until),
+        signed_in=lambda account: api,
+        # A chance that sends nothing twice.
+        dice=lambda what: Random(1),
+    )
+
+    await Courier(cast, {"id": "courier"}, Frost()).work()
+
+    assert (real.places, real.faults) == ({"milk": place}, [])
+    assert ("problem", "first", "locker_full") in api.tapped
+    assert [stop for kind, stop, _ in api.tapped if kind == "deposited"] == ([stop] if stop else [])

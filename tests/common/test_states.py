@@ -59,10 +59,10 @@ def test_of_two_who_make_the_same_move_one_makes_it(row: Compartment) -> None:
 
 @pytest.mark.django_db
 def test_what_changes_with_a_move_is_written_with_it(row: Compartment) -> None:
-    row.advance(lockers.CompartmentState.NEEDS_CHECK, num_jams=2, verify_empty=True)
+    row.advance(lockers.CompartmentState.RESERVED, num_jams=2, verify_empty=True)
 
     row.refresh_from_db()
-    assert (row.state, row.num_jams, row.verify_empty) == ("needs_check", 2, True)
+    assert (row.state, row.num_jams, row.verify_empty) == ("reserved", 2, True)
 
 
 @pytest.mark.django_db

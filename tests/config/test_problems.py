@@ -8,7 +8,7 @@ from django.test import Client
 from common.exceptions import DomainError
 from config.problems import STATUS
 from lockers.exceptions import LinkError, LockerError, UnknownCompartment
-from logistics.exceptions import BadRegionData, LogisticsError, RegionExists
+from logistics.exceptions import BadRegionData, ExtensionRefused, LogisticsError, RegionExists
 from logistics.solver import SolverFailed
 
 #: What never reaches a caller of the REST API, and why.
@@ -18,6 +18,7 @@ INTERNAL = {
     SolverFailed: "noted on the plan",
     RegionExists: "a command's error",
     BadRegionData: "a command's error",
+    ExtensionRefused: "a base",
     LockerError: "a base",
     LogisticsError: "a base",
 }

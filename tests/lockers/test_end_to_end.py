@@ -21,6 +21,7 @@ from lockers.alarms import AlarmKind
 from lockers.api import threads, waiting
 from lockers.api.asgi import LinkHandler
 from lockers.device.control import Control
+from lockers.device.controller import Controller
 from lockers.device.hands import LONGEST_LINE, Hands, HandsError
 from lockers.device.link import LinkKind
 from lockers.device.simulator import Fleet
@@ -320,12 +321,22 @@ async def test_a_command_in_whose_pulse_the_power_goes_is_settled_by_where_the_d
         assert not await threads.run(DeviceEvent.objects.exclude(problem="").exists)
 
 
-async def test_a_command_that_a_full_disk_refuses_is_refused_for_good(tmp_path: Path, kind: LinkKind) -> None:
+async def test_a_command_that_a_full_disk_refuses_is_refused_for_good(
+    tmp_path: Path, kind: LinkKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrived: list[wire.Envelope] = []
+    refuse = Controller.execute
+
+    def execute(device: Controller, command: wire.Envelope) -> None:
+        refuse(device, command)
+        arrived.append(command)
+
+    monkeypatch.setattr(Controller, "execute", execute)
     async with a_village(tmp_path, kind) as (locker, hands):
         reservation, _ = await threads.run(_claim, locker)
         await hands.inflict(locker.slug, "disk")
         command, number = await threads.run(_open, reservation)
-        assert not await hands.wait_open(locker.slug, number, timeout_s=0.5)
+        await becomes(lambda: arrived)
 
         await hands.inflict(locker.slug, "disk", full=False)
         await becomes(lambda: OpenCommand.objects.get(pk=command.pk).state == CommandState.REFUSED)

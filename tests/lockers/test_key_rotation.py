@@ -368,6 +368,11 @@ def keys_on_disk(directory: Path, locker: Locker) -> set[str]:
     return set(known[0].server_keys)
 
 
+def is_told() -> bool:
+    """Tell whether the locker has greeted since the keys are what they are."""
+    return Device.objects.filter(keys_told=keys.name_of_known()).exists()
+
+
 async def door_opens(hands: Hands, locker: Locker, *, within_s: float = 5.0) -> bool:
     """Tell whether a door opens when the server says so."""
     number = await threads.run(_open, locker)
@@ -405,9 +410,10 @@ async def test_a_locker_that_never_heard_of_a_key_obeys_nobody_who_signs_with_it
 ) -> None:
     async with a_village(tmp_path, kind) as (locker, hands):
         sign_with(NEXT)
+        await becomes(is_told)
         assert not await door_opens(hands, locker, within_s=1.0)
         assert keys_on_disk(tmp_path, locker) == {kid(OLD)}
 
         sign_with(OLD)
-        await becomes(lambda: Device.objects.filter(keys_told=keys.name_of_known()).exists())
+        await becomes(is_told)
         assert await door_opens(hands, locker)

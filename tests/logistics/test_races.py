@@ -6,14 +6,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection, transaction
 from django.http import HttpResponse
 
 from common.exceptions import DomainError
+from common.models import Event
+from lockers.exceptions import CompartmentInUse
 from lockers.models import Compartment, Locker, Reservation
-from lockers.services import cabinets
+from lockers.services import cabinets, checks
+from lockers.services.checks import Difference, Finding
 from logistics.exceptions import PlanInComputation
 from logistics.models import Bundle, Order, Parcel, Plan, Pool, ReportKind, Role, Run, Stop
 from logistics.services import orders, plans, pools, runs
@@ -170,11 +175,13 @@ def test_of_many_starts_of_a_run_one_counts() -> None:
         ("shop_stop", ReportKind.DEPOSITED, {}),
         ("shop_stop", ReportKind.PROBLEM, {"reason": "damaged"}),
         ("point_stop", ReportKind.PROBLEM, {"reason": "no_access"}),
+        ("point_stop", ReportKind.PROBLEM, {"reason": "locker_full"}),
+        ("point_stop", ReportKind.EMPTY, {"compartment": 1}),
         ("end", ReportKind.ARRIVED, {}),
     ],
 )
 def test_a_report_that_may_touch_claims_locks_their_lockers_before_anything_a_door_may_move(
-    stop: str, kind: ReportKind, about: Mapping[str, str]
+    stop: str, kind: ReportKind, about: Mapping[str, Any]
 ) -> None:
     drive = Drive().start().load()
     drive.open(Bundle.objects.get())
@@ -195,3 +202,22 @@ def test_a_report_that_may_touch_claims_locks_their_lockers_before_anything_a_do
 
     assert all(free)
     assert outcomes == [1]
+
+
+def test_of_many_who_settle_a_check_at_once_one_is_believed() -> None:
+    drive = Drive().start().load().deposit()
+    [door] = Compartment.objects.filter(state="occupied")
+    checks.report(door, Difference.MISSING_GOODS, by=uuid4(), at=at(17))
+
+    def settle(found: Finding) -> None:
+        compartment = Compartment.objects.get(pk=door.pk)
+        checks.settle(compartment, found, by=uuid4(), at=at(17), real_at=at(17))
+
+    outcomes = at_once([partial(settle, Finding.MISSING), partial(settle, Finding.HANDED_OVER)] * 4)
+
+    assert outcomes.count(None) == 1
+    assert sum(isinstance(outcome, CompartmentInUse) for outcome in outcomes) == 7
+    told = {ParcelState.LOST: "missing", ParcelState.COLLECTED: "handed_over"}
+    [state] = drive.states
+    found = Event.objects.get(kind="compartment_checked").facts["found"]
+    assert told[ParcelState(state)] == found
