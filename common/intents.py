@@ -6,13 +6,15 @@ finishes under its own token. A second delivery of the message finds nothing to 
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 from django.db import models, transaction
+from django.db.models import F
 
 from common.clock import real_now
 from common.models import Intent, IntentState
@@ -29,7 +31,7 @@ class LeaseLost(Exception):
 
 
 class Handler(Protocol):
-    """Does the work of one kind of intent; its arguments are identifiers."""
+    """Does the work of one kind of intent; its arguments are identifiers, or lists of them."""
 
     def __call__(self, claim: "Claim", /, **arguments: Any) -> None: ...
 
@@ -44,13 +46,14 @@ class Kind:
     handler: Handler
     one_transaction: bool
     max_attempts: int
+    together: int
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to work on one intent until the lease ends."""
+    """The right to work on intents until the lease ends."""
 
-    intent_id: int
+    intent_ids: Sequence[int]
     token: UUID
     lease: timedelta
     max_attempts: int = MAX_ATTEMPTS
@@ -62,10 +65,9 @@ class Claim:
         Raises
         ------
         LeaseLost
-            If the lease ran out and someone else claimed the row.
+            If the lease ran out and someone else claimed a row.
         """
-        if not self._mine().update(lease_until=real_now() + self.lease):
-            raise LeaseLost
+        self._write(lease_until=real_now() + self.lease)
 
     def finish(self) -> None:
         """
@@ -74,14 +76,18 @@ class Claim:
         Raises
         ------
         LeaseLost
-            If someone else claimed the row since.
+            If someone else claimed a row since.
         """
-        if not self._mine().update(state=IntentState.DONE, done_at=real_now(), token=None):
-            raise LeaseLost
+        self._write(state=IntentState.DONE, done_at=real_now(), token=None)
+
+    def let_go(self) -> None:
+        """Give the rows back as if they had not been claimed."""
+        self._mine().update(state=IntentState.WAITING, token=None, attempts=F("attempts") - 1)
 
     def fail(self, error: str) -> None:
-        """Give the row back for another attempt, or up when it has had enough of them."""
-        attempts = Intent.objects.values_list("attempts", flat=True).get(pk=self.intent_id)
+        """Give the one row back for another attempt, or up when it has had enough of them."""
+        [intent_id] = self.intent_ids
+        attempts = Intent.objects.values_list("attempts", flat=True).get(pk=intent_id)
         dead = attempts >= self.max_attempts
         delay = RETRY_DELAYS[min(attempts, len(RETRY_DELAYS)) - 1]
         self._mine().update(
@@ -92,8 +98,12 @@ class Claim:
             last_error=error[:2000],
         )
 
+    def _write(self, **values: Any) -> None:
+        if self._mine().update(**values) != len(self.intent_ids):
+            raise LeaseLost
+
     def _mine(self) -> models.QuerySet[Intent]:
-        return Intent.objects.filter(pk=self.intent_id, token=self.token, state=IntentState.CLAIMED)
+        return Intent.objects.filter(pk__in=self.intent_ids, token=self.token, state=IntentState.CLAIMED)
 
 
 _kinds: dict[str, Kind] = {}
@@ -106,19 +116,23 @@ def handles(
     lease_s: float = 30,
     one_transaction: bool = True,
     max_attempts: int = MAX_ATTEMPTS,
+    together: int = 1,
 ) -> Callable[[Handler], Handler]:
     """
     Register the handler of a kind of intent.
 
     With ``one_transaction`` the handler runs in the transaction that also finishes the intent; without, it
     runs outside and calls ``claim.finish()`` itself in the transaction that stores its result. After
-    ``max_attempts`` claims without success an intent waits for a person.
+    ``max_attempts`` claims without success an intent waits for a person. With ``together``, up to so many
+    intents are worked on in one transaction, and the handler gets each argument as a list; if it fails, each
+    of them is worked on by itself.
     """
 
     def register(handler: Handler) -> Handler:
         if name in _kinds:
             raise ValueError(f"Two handlers for intents of kind {name}")
-        _kinds[name] = Kind(name, queue, timedelta(seconds=lease_s), handler, one_transaction, max_attempts)
+        lease = timedelta(seconds=lease_s)
+        _kinds[name] = Kind(name, queue, lease, handler, one_transaction, max_attempts, together)
         return handler
 
     return register
@@ -126,6 +140,13 @@ def handles(
 
 def ask(kind: str, *, key: str, not_before: datetime | None = None, **arguments: Any) -> None:
     """Write an intent in the present transaction; a key that was asked before changes nothing."""
+    ask_all(kind, {key: arguments}, not_before=not_before)
+
+
+def ask_all(
+    kind: str, arguments: Mapping[str, Mapping[str, Any]], *, not_before: datetime | None = None
+) -> None:
+    """Write intents of one kind by their keys, as ``ask`` does."""
     moment = real_now()
     Intent.objects.bulk_create(
         [
@@ -133,53 +154,79 @@ def ask(kind: str, *, key: str, not_before: datetime | None = None, **arguments:
                 kind=kind,
                 queue=_kinds[kind].queue,
                 key=f"{kind}:{key}",
-                arguments=arguments,
+                arguments=of_one,
                 not_before=not_before or moment,
                 created_at=moment,
             )
+            for key, of_one in arguments.items()
         ],
         ignore_conflicts=True,
     )
 
 
-def perform(intent_id: int) -> None:
-    """Claim an intent and do its work; if there is nothing to claim, do nothing."""
-    intent = Intent.objects.filter(pk=intent_id).first()
-    if intent is None:
-        return
-    kind = _kinds[intent.kind]
-    claim = _claim(intent_id, kind)
+def joint_kinds() -> Iterator[Kind]:
+    """Yield the kinds of which several intents are worked on together."""
+    return (kind for kind in _kinds.values() if kind.together > 1)
+
+
+def in_messages(intents: Iterable[Intent]) -> Iterator[Sequence[Intent]]:
+    """Yield those that may share a message, for they are worked on together, in the order of the first."""
+    by_kind: dict[str, list[Intent]] = {}
+    for intent in intents:
+        by_kind.setdefault(intent.kind, []).append(intent)
+    for kind, alike in by_kind.items():
+        left = iter(alike)
+        while chunk := list(islice(left, _kinds[kind].together)):
+            yield chunk
+
+
+def perform(*intent_ids: int) -> None:
+    """Claim intents and do their work; where there is nothing to claim, do nothing."""
+    for together in in_messages(Intent.objects.filter(pk__in=intent_ids).order_by("pk")):
+        _perform(_kinds[together[0].kind], together)
+
+
+def _perform(kind: Kind, together: Sequence[Intent]) -> None:
+    claim = _claim([intent.pk for intent in together], kind)
     if claim is None:
         return
     try:
-        _work(kind, claim, intent.arguments)
+        _work(kind, claim, [intent.arguments for intent in together if intent.pk in claim.intent_ids])
     except LeaseLost:
-        logger.warning("intent %s: lease lost, someone else works on it", intent_id)
+        logger.warning("intents %s: lease lost, someone else works on them", claim.intent_ids)
     except Exception as error:  # any failure is counted on the row, and the row is tried again
-        logger.exception("intent %s (%s) failed", intent_id, kind.name)
-        claim.fail(f"{type(error).__name__}: {error}")
+        if len(claim.intent_ids) == 1:
+            logger.exception("intent %s (%s) failed", claim.intent_ids[0], kind.name)
+            claim.fail(f"{type(error).__name__}: {error}")
+            return
+        logger.warning("intents %s (%s) failed together: %r", claim.intent_ids, kind.name, error)
+        claim.let_go()
+        for intent in together:
+            _perform(kind, [intent])
 
 
-def _claim(intent_id: int, kind: Kind) -> Claim | None:
-    claim = Claim(intent_id=intent_id, token=uuid4(), lease=kind.lease, max_attempts=kind.max_attempts)
-    moment = real_now()
-    claimed = (
-        Intent.objects.claimable(at=moment)
-        .filter(pk=intent_id)
-        .update(
-            state=IntentState.CLAIMED,
-            token=claim.token,
-            lease_until=moment + kind.lease,
-            attempts=models.F("attempts") + 1,
-        )
+def _claim(intent_ids: Sequence[int], kind: Kind) -> Claim | None:
+    token, moment = uuid4(), real_now()
+    those = Intent.objects.filter(pk__in=intent_ids)
+    num_claimed = those.claimable(at=moment).update(
+        state=IntentState.CLAIMED,
+        token=token,
+        lease_until=moment + kind.lease,
+        attempts=F("attempts") + 1,
     )
-    return claim if claimed else None
+    if num_claimed < len(intent_ids):
+        intent_ids = list(those.filter(token=token).values_list("pk", flat=True))
+    claim = Claim(intent_ids=intent_ids, token=token, lease=kind.lease, max_attempts=kind.max_attempts)
+    return claim if intent_ids else None
 
 
-def _work(kind: Kind, claim: Claim, arguments: Mapping[str, Any]) -> None:
+def _work(kind: Kind, claim: Claim, arguments: Sequence[Mapping[str, Any]]) -> None:
+    handed = arguments[0]
+    if kind.together > 1:
+        handed = {name: [of_one[name] for of_one in arguments] for name in handed}
     if not kind.one_transaction:
-        kind.handler(claim, **arguments)
+        kind.handler(claim, **handed)
         return
     with transaction.atomic():
-        kind.handler(claim, **arguments)
+        kind.handler(claim, **handed)
         claim.finish()

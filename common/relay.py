@@ -1,12 +1,14 @@
 """The relay: hands the identifiers of open intents to Celery, and again when a message seems lost."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
+from itertools import chain
 
 from django.db import transaction
 from django.db.models import F
 
+from common import intents
 from common.models import Intent
 
 #: A message this old counts as lost; sooner would double the queue behind a worker that is merely slow.
@@ -16,30 +18,38 @@ AGAIN_AFTER_IF_IDLE = timedelta(seconds=15)
 #: Into a queue longer than this nothing is put a second time.
 LONG_QUEUE = 1000
 BATCH = 200
+#: With so many messages before them in their queue, intents that are worked on together wait here for others.
+FEW = 2
 
 
-def hand_out(publish: Callable[[int, str], None], *, at: datetime, length: Callable[[str], int]) -> int:
+def hand_out(
+    publish: Callable[[Sequence[int], str], None], *, at: datetime, length: Callable[[str], int]
+) -> int:
     """
     Publish the open intents that have no fresh message, and return how many.
 
-    ``publish`` takes the identifier and the queue; ``length`` tells how many messages wait in a queue. ``at``
-    is real time.
+    ``publish`` takes the identifiers that go into one message, and the queue; ``length`` tells how many
+    messages wait in a queue. ``at`` is real time.
     """
     open_intents = Intent.objects.to_hand_out(at=at, again_after=AGAIN_AFTER_IF_IDLE)
     if not open_intents.exists():
         # Most passes find nothing; they should not take SQLite's one write lock to learn it.
         return 0
     length = cache(length)
+    gathering = [kind.name for kind in intents.joint_kinds() if length(kind.queue) >= FEW]
+    open_intents = open_intents.exclude(handed_out_at=None, kind__in=gathering)
     with transaction.atomic():
         new_first = open_intents.order_by(F("handed_out_at").asc(nulls_first=True), "pk")
         due = list(new_first.select_for_update(skip_locked=True)[:BATCH])
         chosen = [intent for intent in due if _needs_message(intent, at=at, length=length)]
         Intent.objects.filter(pk__in=[intent.pk for intent in chosen]).update(handed_out_at=at)
-    for done, intent in enumerate(chosen):
+    messages = [[intent.pk for intent in alike] for alike in intents.in_messages(chosen)]
+    queue_of = {intent.pk: intent.queue for intent in chosen}
+    for done, message in enumerate(messages):
         try:
-            publish(intent.pk, intent.queue)
+            publish(message, queue_of[message[0]])
         except Exception:
-            unsent = [left.pk for left in chosen[done:]]
+            unsent = list(chain.from_iterable(messages[done:]))
             Intent.objects.filter(pk__in=unsent, handed_out_at=at).update(handed_out_at=None)
             raise
     return len(chosen)

@@ -1,5 +1,6 @@
 """Background work of the foundation: the one task through which every intent is worked on."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from celery import shared_task
@@ -14,9 +15,9 @@ KEEP_DONE_INTENTS = timedelta(days=7)
 
 
 @shared_task(name="common.perform")
-def perform(*, intent_id: int) -> None:
-    """Work on an intent; a second delivery of the message finds nothing to claim."""
-    intents.perform(intent_id)
+def perform(*, intent_ids: Sequence[int]) -> None:
+    """Work on intents; a second delivery of the message finds nothing to claim."""
+    intents.perform(*intent_ids)
 
 
 @shared_task(name="common.purge")

@@ -1,11 +1,13 @@
 """The Celery app: hints in Redis, truth in the database."""
 
 import os
+import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_ready
+from celery.signals import task_prerun, worker_ready
 from django.conf import settings
+from django.db import close_old_connections
 
 from config import memory
 
@@ -37,6 +39,9 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     worker_cancel_long_running_tasks_on_connection_loss=False,
     worker_hijack_root_logger=False,
+    # Celery would close the database's connection around every task, and PostgreSQL start a process for
+    # the next one; Django itself knows how old a connection may get, and whether it still works.
+    CELERY_DB_REUSE_MAX=sys.maxsize,
     timezone="Europe/Berlin",
     enable_utc=True,
     beat_schedule={
@@ -50,6 +55,11 @@ app.conf.update(
     | {"common.purge": {"task": "common.purge", "schedule": 3600.0, "options": {"expires": 3600}}},
 )
 app.autodiscover_tasks()
+
+
+@task_prerun.connect
+def _renew_connections(**_: Any) -> None:
+    close_old_connections()
 
 
 @worker_ready.connect

@@ -39,6 +39,10 @@ def database() -> dict[str, Any]:
             "lock_timeout": "5s",
             "idle_in_transaction_session_timeout": "30s",
         }
-        settings["OPTIONS"] = {"options": " ".join(f"-c {name}={value}" for name, value in limits.items())}
+        settings["OPTIONS"] = {
+            "options": " ".join(f"-c {name}={value}" for name, value in limits.items()),
+            "server_side_binding": True,
+            "prepare_threshold": 3,
+        }
     settings["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", default=60)
     return settings

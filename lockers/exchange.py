@@ -6,7 +6,7 @@ the present state forbids, and then nothing of it is kept.
 """
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -134,11 +134,32 @@ def _unlocks(device: Device, known: frozenset[UUID]) -> list[wire.Envelope]:
 
 def take_reports(envelopes: Sequence[Any]) -> wire.Envelope:
     """Take signed reports of one device; the answer says up to where nothing is missing."""
-    device = _signer(envelopes)
-    batch = [link.report_from(envelope) for envelope in envelopes]
+    [said] = take_all_reports([envelopes])
+    if isinstance(said, LinkError):
+        raise said
+    return said
+
+
+def take_all_reports(batches: Sequence[Sequence[Any]]) -> Sequence[wire.Envelope | LinkError]:
+    """
+    Take batches of signed reports, each of another device, in one transaction.
+
+    Returns for each the answer, or why it was refused; a batch that is refused stops no other.
+    """
+    known = link.devices_named_by(batch[0] for batch in batches if batch and isinstance(batch[0], dict))
+    read = [_read(batch, known) for batch in batches]
     at = real_now()
-    accepted = inbox.receive(device, batch, real_at=at)
-    return link.answer(device, "messages_accepted", to=None, at=at, accepted=dict(accepted))
+    accepted = inbox.receive_all(
+        {one.device.pk: one.reports for one in read if isinstance(one, _Batch)}, real_at=at
+    )
+    return [
+        one
+        if isinstance(one, LinkError)
+        else link.answer(
+            one.device, "messages_accepted", to=None, at=at, accepted=dict(accepted[one.device.pk])
+        )
+        for one in read
+    ]
 
 
 def enter_code(envelope: wire.Envelope) -> CodeAnswer:
@@ -173,14 +194,30 @@ def refusal(envelope: wire.Envelope, error: LinkError) -> wire.Envelope | None:
     return link.answer(device, "refused", to=to, at=real_now(), code=error.code)
 
 
-def _signer(envelopes: Sequence[Any]) -> Device:
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Reports, and who signed all of them."""
+
+    device: Device
+    reports: Sequence[link.Report]
+
+
+def _read(envelopes: Sequence[Any], known: Mapping[UUID, Device]) -> _Batch | LinkError:
+    try:
+        device = _signer(envelopes, known)
+        return _Batch(device, [link.report_from(envelope) for envelope in envelopes])
+    except LinkError as error:
+        return error
+
+
+def _signer(envelopes: Sequence[Any], known: Mapping[UUID, Device]) -> Device:
     """Return the one device that signed all the envelopes."""
     device: Device | None = None
     for envelope in envelopes:
         if not isinstance(envelope, dict):
             raise MalformedMessage(reason="every message is an object")
         if device is None:
-            device = link.device_of(envelope)
+            device = link.signer_of(envelope, known)
         elif envelope.get("kid") != str(device.pk):
             raise MalformedMessage(reason="a batch comes from one device")
         else:

@@ -5,7 +5,8 @@ Independent of what carries them.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -80,11 +81,32 @@ def device_of(envelope: Mapping[str, Any]) -> Device:
     BadSignature
         If the signature is not its own.
     """
-    device_id = _uuid(envelope.get("kid"), "kid")
-    try:
-        device = Device.objects.in_service().full().select_related("locker").get(pk=device_id)
-    except Device.DoesNotExist as error:
-        raise UnknownDevice from error
+    return signer_of(envelope, devices_named_by([envelope]))
+
+
+def devices_named_by(envelopes: Iterable[Mapping[str, Any]]) -> Mapping[UUID, Device]:
+    """Return the devices in service by which envelopes say that they were signed; nobody has checked it."""
+    named = set()
+    for envelope in envelopes:
+        with suppress(MalformedMessage):
+            named.add(_uuid(envelope.get("kid"), "kid"))
+    return Device.objects.in_service().full().select_related("locker").in_bulk(list(named))
+
+
+def signer_of(envelope: Mapping[str, Any], known: Mapping[UUID, Device]) -> Device:
+    """
+    Return which of the known devices signed an envelope.
+
+    Raises
+    ------
+    UnknownDevice
+        If none of them has the identity that it names.
+    BadSignature
+        If the signature is not its own.
+    """
+    device = known.get(_uuid(envelope.get("kid"), "kid"))
+    if device is None:
+        raise UnknownDevice
     check_signature(envelope, device.public_key)
     return device
 

@@ -259,7 +259,7 @@ MAX_JAMS = 3
 REACH_GUARANTEED = timedelta(hours=24)
 
 #: Lists of codes follow each other no faster, in real time; a device that was silent on one gets it again.
-LIST_EVERY = timedelta(seconds=5)
+LIST_EVERY = timedelta(seconds=15)
 LIST_AGAIN_AFTER = timedelta(seconds=20)
 #: After so long a list says anew up to where the device's reports are known, even if it is the same.
 LIST_RENEWED_AFTER = timedelta(minutes=10)

@@ -14,10 +14,10 @@ from lockers.services import basic, broker, codes, commands, devices, inbox, swe
 PATIENCE = 1_000
 
 
-@intents.handles(inbox.APPLY, queue="events")
+@intents.handles(inbox.APPLY, queue="events", together=inbox.APPLIED_TOGETHER)
 def apply_events(claim: intents.Claim, /, **arguments: Any) -> None:
-    """Let a device's waiting reports take effect; a second delivery finds none."""
-    inbox.apply(UUID(arguments["device_id"]), at=clock.now())
+    """Let the waiting reports of devices take effect; a second delivery finds none."""
+    inbox.apply_all([UUID(device_id) for device_id in arguments["device_id"]], at=clock.now())
 
 
 @intents.handles(broker.ADMIT, queue="housekeeping", one_transaction=False, max_attempts=PATIENCE)

@@ -6,21 +6,21 @@ locker is locked by the caller; should it not be, a constraint lets one caller r
 lets one caller end it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
 from django.dispatch import Signal
 
 from common import events
 from lockers import signals
 from lockers.alarms import RULES, AlarmKind, AlarmLevel
 from lockers.models import Alarm, Compartment, Device
+from lockers.models.alarms import AlarmQuerySet
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def raise_alarm(
     kind: AlarmKind,
     *,
@@ -54,7 +54,7 @@ def raise_alarm(
     return alarm
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def escalate(alarm: Alarm, to: AlarmLevel, *, at: datetime, real_at: datetime) -> bool:
     """Call for someone else; tell whether the alarm was open and had not called for as much yet."""
     lower = Alarm.objects.open().filter(pk=alarm.pk, level__in=to.below)
@@ -65,19 +65,36 @@ def escalate(alarm: Alarm, to: AlarmLevel, *, at: datetime, real_at: datetime) -
     return True
 
 
-def end(those: QuerySet[Alarm], *, at: datetime, real_at: datetime) -> None:
+def end(those: AlarmQuerySet, *, at: datetime, real_at: datetime) -> None:
     """End those of the alarms that are open: their cause is over."""
-    for alarm in those.filter(ended_at=None).select_related("locker", "compartment", "device"):
+    for alarm in those.open().select_related("locker", "compartment", "device"):
         _end(alarm, at=at, real_at=real_at)
+        if alarm.compartment is not None:
+            alarm.compartment.write(has_alarm=alarm.compartment.alarms.open().exists())
 
 
-@transaction.atomic
+def end_at_door(
+    compartment: Compartment, kinds: Collection[AlarmKind], *, at: datetime, real_at: datetime
+) -> None:
+    """End open alarms about a door; its row says whether there can be any. The locker is locked."""
+    if not compartment.has_alarm:
+        return
+    left = 0
+    for alarm in compartment.alarms.open().select_related("device"):
+        alarm.locker = compartment.locker
+        if alarm.kind in kinds:
+            _end(alarm, at=at, real_at=real_at)
+        else:
+            left += 1
+    if not left:
+        compartment.write(has_alarm=False)
+
+
+@transaction.atomic(savepoint=False)
 def _end(alarm: Alarm, *, at: datetime, real_at: datetime) -> None:
     if not Alarm.objects.open().filter(pk=alarm.pk).update(ended_at=real_at):
         return
     alarm.ended_at = real_at
-    if alarm.compartment is not None:
-        alarm.compartment.write(has_alarm=alarm.compartment.alarms.open().exists())
     _announce(signals.alarm_ended, "alarm_ended", alarm, at=at)
 
 

@@ -68,8 +68,15 @@ def is_due(device: Device, *, real_at: datetime) -> bool:
 
 @transaction.atomic
 def next_message(device: Device, *, at: datetime, real_at: datetime) -> Mapping[str, Any] | None:
-    """Return what to tell a device that may be behind; nothing if it knows, or has just been told."""
-    locker = Locker.objects.select_for_update(no_key=True).get(pk=device.locker_id)
+    """
+    Return what to tell a device that may be behind; nothing if it knows, or has just been told.
+
+    While somebody else works on the locker nothing is said either: it is about to change, and is asked again.
+    """
+    unlocked = Locker.objects.select_for_update(no_key=True, skip_locked=True)
+    locker = unlocked.filter(pk=device.locker_id).first()
+    if locker is None:
+        return None
     device = Device.objects.select_for_update(no_key=True).get(pk=device.pk)
     device.locker = locker
     if not is_due(device, real_at=real_at):
@@ -215,8 +222,10 @@ def _doors_for(locker: Locker, coming: Sequence[Reservation]) -> dict[Any, list[
     No two claims are given the same door in the first place; the doors that nobody is given are what all of
     them may try when the first does not serve.
     """
-    free = fitting.in_order(Compartment.objects.free().filter(locker=locker))
     doors: dict[Any, list[int]] = defaultdict(list)
+    if not coming:
+        return doors
+    free = fitting.in_order(Compartment.objects.free().filter(locker=locker))
     waiting = [claim for claim in coming if claim.state == ReservationState.RESERVED]
     for claim in waiting:
         if claim.compartment is not None:

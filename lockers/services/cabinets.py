@@ -127,4 +127,4 @@ def settle_check(compartment: Compartment, *, is_empty: bool, at: datetime, real
     door = {"door": DoorState.CLOSED} if compartment.door == DoorState.JAMMED else {}
     to = CompartmentState.FREE if is_empty else CompartmentState.OCCUPIED
     compartment.come_back(to, num_jams=0, verify_empty=False, **door)
-    alarms.end(compartment.alarms.filter(kind=AlarmKind.JAMMED), at=at, real_at=real_at)
+    alarms.end_at_door(compartment, {AlarmKind.JAMMED}, at=at, real_at=real_at)

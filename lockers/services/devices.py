@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -157,10 +158,14 @@ def greet(
 
 def hear(device: Device, *, real_at: datetime) -> None:
     """Note that a device spoke in its present connection."""
-    known = device.last_seen_at
-    if device.state == LinkState.ONLINE and known is not None and real_at - known < SEEN_RESOLUTION:
-        return
-    Device.objects.in_service().filter(pk=device.pk).update(state=LinkState.ONLINE, last_seen_at=real_at)
+    hear_all([device], real_at=real_at)
+
+
+def hear_all(those: Iterable[Device], *, real_at: datetime) -> None:
+    """Note that devices spoke, each in its present connection."""
+    unseen = [device.pk for device in those if not _was_seen(device, real_at=real_at)]
+    if unseen:
+        Device.objects.in_service().filter(pk__in=unseen).update(state=LinkState.ONLINE, last_seen_at=real_at)
 
 
 def suspect(device_id: UUID, *, real_at: datetime) -> None:
@@ -196,6 +201,12 @@ def _let_go(alarm: Alarm, *, at: datetime, real_at: datetime) -> None:
     cabinets.lock(alarm.locker_id)
     # The device may have fallen silent again while we waited for the lock.
     alarms.end(Alarm.objects.outlived().filter(pk=alarm.pk), at=at, real_at=real_at)
+
+
+def _was_seen(device: Device, *, real_at: datetime) -> bool:
+    """Tell whether it was written down just now that a device spoke."""
+    known = device.last_seen_at
+    return device.state == LinkState.ONLINE and known is not None and real_at - known < SEEN_RESOLUTION
 
 
 def _refuse_unsent(device: Device) -> None:

@@ -1,84 +1,95 @@
-"""The inbox: every report of a device is kept once, and takes effect in the order in which it was made."""
+"""
+The inbox: every report of a device is kept once, and takes effect in the order in which it was made.
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+Reports of many devices that arrive together are kept together, and take effect together: what a transaction
+costs is shared, the more the busier it gets.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import Exists, F, OuterRef, Q
 
 from common import intents
 from common.exceptions import DomainError
 from lockers.link import Report
-from lockers.models import Device, DeviceBoot, DeviceEvent, Locker
-from lockers.services import devices, reports
+from lockers.models import Device, DeviceBoot, DeviceEvent, Locker, Reservation
+from lockers.services import devices, reports, rows
 
-#: Intent that asks for new reports of a device to take effect.
+#: Intent that asks for new reports of devices to take effect.
 APPLY = "lockers.apply_events"
+#: Of so many devices at most at once; their lockers are locked meanwhile.
+APPLIED_TOGETHER = 20
+
+_Take = Callable[[reports.Scene, DeviceEvent], None]
 
 
-@transaction.atomic
 def receive(device: Device, batch: Sequence[Report], *, real_at: datetime) -> Mapping[str, int]:
+    """Keep a batch of reports of one device, as ``receive_all`` does."""
+    return receive_all({device.pk: batch}, real_at=real_at)[device.pk]
+
+
+@transaction.atomic(savepoint=False)
+def receive_all(
+    batches: Mapping[UUID, Sequence[Report]], *, real_at: datetime
+) -> Mapping[UUID, Mapping[str, int]]:
     """
-    Keep a batch of reports, and ask for them to take effect; what was received before changes nothing.
+    Keep a batch of reports of each device, and ask for them to take effect.
 
-    Returns, for each boot in the batch, the number up to which nothing is missing: the device may forget
-    those.
+    What was received before changes nothing. Returns, for each device and each boot in its batch, the number
+    up to which nothing is missing: the device may forget those.
     """
-    device = Device.objects.select_for_update(no_key=True).get(pk=device.pk)
-    boots = _boots(device, batch)
-    ahead = {boot.boot_id: _kept_beyond(boot) for boot in boots.values()}
-    fresh = {
-        (report.boot_id, report.seq): report
-        for report in batch
-        if report.seq > boots[report.boot_id].accepted_seq and report.seq not in ahead[report.boot_id]
-    }
-    DeviceEvent.objects.bulk_create(_row(device, report, real_at=real_at) for report in fresh.values())
-    if fresh:
-        newest = max(fresh)
-        intents.ask(APPLY, key=f"{device.pk}:{newest[0]}:{newest[1]}", device_id=str(device.pk))
-        if any(report.link_epoch == device.link_epoch for report in fresh.values()):
-            devices.hear(device, real_at=real_at)
-    for boot_id, seq in fresh:
-        ahead[boot_id].add(seq)
-    for boot in boots.values():
-        _note_accepted(boot, ahead[boot.boot_id])
-    for report in fresh.values():
-        if report.kind == "reports_lost":
-            _give_up(device, str(report.data["boot_id"]), int(report.data["through_seq"]))
-    has_gap = any(max(ahead[boot.boot_id], default=0) > boot.accepted_seq for boot in boots.values())
-    _note_gap(device, has_gap, real_at)
-    return {boot.boot_id: boot.accepted_seq for boot in boots.values()}
+    locked = Device.objects.select_for_update(no_key=True).order_by("pk").in_bulk(list(batches))
+    boots = _boots(batches)
+    intakes = [_Intake(locked[device_id], batch, boots[device_id]) for device_id, batch in batches.items()]
+    heard = [intake for intake in intakes if intake.fresh]
+    DeviceEvent.objects.bulk_create(row for intake in heard for row in intake.rows(real_at=real_at))
+    _ask_to_apply(heard)
+    present = [intake.device for intake in heard if intake.is_of_present_connection]
+    devices.hear_all(present, real_at=real_at)
+    advanced = [boot for intake in heard for boot in intake.advance()]
+    DeviceBoot.objects.bulk_update(advanced, ["accepted_seq"])
+    for intake in intakes:
+        intake.note_what_is_missing(real_at=real_at)
+    return {intake.device.pk: intake.accepted for intake in intakes}
 
 
-@transaction.atomic
 def apply(device_id: UUID, *, at: datetime) -> int:
+    """Let a device's reports take effect, as ``apply_all`` does."""
+    return apply_all([device_id], at=at)
+
+
+@transaction.atomic(savepoint=False)
+def apply_all(device_ids: Collection[UUID], *, at: datetime) -> int:
     """
-    Let a device's reports take effect, in sequence, up to the first that is missing; return how many did.
+    Let reports of devices take effect, in sequence, up to the first that is missing; return how many did.
 
     ``at`` is business time.
     """
-    locker = Locker.objects.select_for_update(of=("self",), no_key=True).get(devices=device_id)
-    scene: reports.Scene | None = None
-    applied = 0
-    # The locker's lock keeps two callers apart; what is received meanwhile asks again.
-    boots = DeviceBoot.objects.filter(device=device_id, applied_seq__lt=F("accepted_seq"))
-    for boot in boots.select_related("device").order_by("boot_id"):
-        boot.device.locker = locker
-        waiting = list(_waiting(boot))
-        if boot.applied_seq == 0 and waiting and not _follows(waiting[0], boot):
-            _note_gap(boot.device, True, waiting[0].received_at)
-            break
-        scene = scene or reports.Scene(boot.device, at=at)
-        if any(event.kind != "allowlist_stored" for event in waiting):
-            Locker.objects.filter(pk=locker.pk).update(revision=F("revision") + 1)
-        _apply_all(scene, waiting)
-        applied += len(waiting)
-        DeviceEvent.objects.filter(pk__in=[event.pk for event in waiting]).update(applied_at=at)
-        # What the device no longer has counts as applied.
-        boot.applied_seq = boot.accepted_seq
-        boot.save(update_fields=["applied_seq"])
-    return applied
+    # The lockers' locks keep two callers apart; what is received meanwhile asks again.
+    locked = Locker.objects.select_for_update(no_key=True).order_by("pk")
+    lockers = locked.in_bulk(list(Device.objects.filter(pk__in=device_ids).values_list("locker", flat=True)))
+    behind = _behind(device_ids, lockers)
+    waiting = _waiting([boot for boots in behind for boot in boots])
+    scenes = [reports.Scene(boots[0].device, at=at) for boots in behind]
+    rows.read_ahead(
+        [
+            (scene.rows, [event for boot in boots for event in waiting[boot.pk]])
+            for scene, boots in zip(scenes, behind, strict=True)
+        ]
+    )
+    applied = [
+        boot
+        for scene, boots in zip(scenes, behind, strict=True)
+        for boot in _apply_device(scene, boots, waiting)
+    ]
+    _note_changes(scenes)
+    return _note_applied(applied, waiting, at=at)
 
 
 def missing_after(device: Device) -> Mapping[str, int]:
@@ -88,12 +99,77 @@ def missing_after(device: Device) -> Mapping[str, int]:
         if _kept_beyond(boot):
             gaps[boot.boot_id] = boot.accepted_seq
         if boot.applied_seq < boot.accepted_seq and boot.applied_seq == 0:
-            first = _waiting(boot)[0]
+            first = _waiting([boot])[boot.pk][0]
             before = first.data.get("previous_boot_id") if first.kind == "booted" else None
-            if before is not None and not _follows(first, boot):
+            if before is not None and not _follows(first, boot, []):
                 known = device.boots.filter(boot_id=before).first()
                 gaps[before] = 0 if known is None else known.accepted_seq
     return gaps
+
+
+class _Intake:
+    """One device's batch while it is being received; the device is locked."""
+
+    def __init__(self, device: Device, batch: Sequence[Report], boots: Mapping[str, DeviceBoot]) -> None:
+        self.device = device
+        self._boots = boots
+        # Where nothing is missing, nothing was kept beyond it.
+        self._ahead: dict[str, set[int]] = {
+            boot_id: _kept_beyond(boot) if device.gap_since else set() for boot_id, boot in boots.items()
+        }
+        fresh = {(report.boot_id, report.seq): report for report in batch if self._is_fresh(report)}
+        self.fresh = list(fresh.values())
+
+    @property
+    def newest(self) -> tuple[str, int]:
+        """Boot and number of the latest report."""
+        return max((report.boot_id, report.seq) for report in self.fresh)
+
+    @property
+    def is_of_present_connection(self) -> bool:
+        """Tell whether something new was said in the device's present connection."""
+        return any(report.link_epoch == self.device.link_epoch for report in self.fresh)
+
+    @property
+    def accepted(self) -> Mapping[str, int]:
+        """The number, for each boot, up to which nothing is missing."""
+        return {boot_id: boot.accepted_seq for boot_id, boot in self._boots.items()}
+
+    def rows(self, *, real_at: datetime) -> Iterator[DeviceEvent]:
+        """Return what to keep."""
+        return (_row(self.device, report, real_at=real_at) for report in self.fresh)
+
+    def advance(self) -> Iterator[DeviceBoot]:
+        """Count what is new, and yield the boots of which less is missing than before."""
+        for report in self.fresh:
+            self._ahead[report.boot_id].add(report.seq)
+        for boot_id, boot in self._boots.items():
+            if _advance(boot, self._ahead[boot_id]):
+                yield boot
+
+    def note_what_is_missing(self, *, real_at: datetime) -> None:
+        """Note since when reports are missing, and give those up that the device no longer has."""
+        for report in self.fresh:
+            if report.kind == "reports_lost":
+                _give_up(self.device, str(report.data["boot_id"]), int(report.data["through_seq"]))
+        has_gap = any(
+            max(self._ahead[boot_id], default=0) > boot.accepted_seq for boot_id, boot in self._boots.items()
+        )
+        _note_gap(self.device, has_gap, real_at)
+
+    def _is_fresh(self, report: Report) -> bool:
+        is_kept = report.seq in self._ahead[report.boot_id]
+        return not is_kept and report.seq > self._boots[report.boot_id].accepted_seq
+
+
+def _ask_to_apply(intakes: Iterable[_Intake]) -> None:
+    intents.ask_all(
+        APPLY,
+        {
+            "{}:{}:{}".format(intake.device.pk, *intake.newest): {"device_id": str(intake.device.pk)}
+            for intake in intakes
+        },
+    )
 
 
 def _give_up(device: Device, boot_id: str, through: int) -> None:
@@ -101,8 +177,8 @@ def _give_up(device: Device, boot_id: str, through: int) -> None:
     boot, _ = DeviceBoot.objects.get_or_create(device=device, boot_id=boot_id)
     if boot.accepted_seq < through:
         boot.accepted_seq = through
+        _advance(boot, _kept_beyond(boot))
         boot.save(update_fields=["accepted_seq"])
-        _note_accepted(boot, _kept_beyond(boot))
 
 
 def _note_gap(device: Device, has_gap: bool, real_at: datetime) -> None:
@@ -113,11 +189,17 @@ def _note_gap(device: Device, has_gap: bool, real_at: datetime) -> None:
         Device.objects.filter(pk=device.pk).update(gap_since=None)
 
 
-def _boots(device: Device, batch: Iterable[Report]) -> dict[str, DeviceBoot]:
-    wanted = {report.boot_id for report in batch}
-    boots = {boot.boot_id: boot for boot in device.boots.filter(boot_id__in=wanted)}
-    for boot_id in wanted - set(boots):
-        boots[boot_id] = DeviceBoot.objects.create(device=device, boot_id=boot_id)
+def _boots(batches: Mapping[UUID, Sequence[Report]]) -> Mapping[UUID, Mapping[str, DeviceBoot]]:
+    """Return the boots that the batches name, by device and name."""
+    wanted = {device_id: {report.boot_id for report in batch} for device_id, batch in batches.items()}
+    names = set().union(*wanted.values())
+    boots: dict[UUID, dict[str, DeviceBoot]] = {device_id: {} for device_id in batches}
+    for boot in DeviceBoot.objects.filter(device__in=batches, boot_id__in=names):
+        if boot.boot_id in wanted[boot.device_id]:
+            boots[boot.device_id][boot.boot_id] = boot
+    for device_id, of_device in wanted.items():
+        for boot_id in of_device - boots[device_id].keys():
+            boots[device_id][boot_id] = DeviceBoot.objects.create(device_id=device_id, boot_id=boot_id)
     return boots
 
 
@@ -143,22 +225,45 @@ def _kept_beyond(boot: DeviceBoot) -> set[int]:
     return set(kept.values_list("seq", flat=True))
 
 
-def _note_accepted(boot: DeviceBoot, ahead: Collection[int]) -> None:
-    accepted = boot.accepted_seq
-    while accepted + 1 in ahead:
-        accepted += 1
-    if accepted != boot.accepted_seq:
-        boot.accepted_seq = accepted
-        boot.save(update_fields=["accepted_seq"])
+def _advance(boot: DeviceBoot, ahead: Collection[int]) -> bool:
+    """Count up to where nothing is missing, and tell whether that is further than before."""
+    before = boot.accepted_seq
+    while boot.accepted_seq + 1 in ahead:
+        boot.accepted_seq += 1
+    return boot.accepted_seq != before
 
 
-def _waiting(boot: DeviceBoot) -> QuerySet[DeviceEvent]:
-    return DeviceEvent.objects.filter(
-        device=boot.device_id, boot_id=boot.boot_id, seq__gt=boot.applied_seq, seq__lte=boot.accepted_seq
-    ).order_by("seq")
+def _behind(device_ids: Collection[UUID], lockers: Mapping[UUID, Locker]) -> Collection[Sequence[DeviceBoot]]:
+    """Return, for each device, the boots of which reports wait, oldest first."""
+    behind: dict[UUID, list[DeviceBoot]] = defaultdict(list)
+    waiting = DeviceBoot.objects.filter(device__in=device_ids, applied_seq__lt=F("accepted_seq"))
+    for boot in waiting.select_related("device").order_by("device__locker", "device", "boot_id"):
+        boot.device.locker = lockers[boot.device.locker_id]
+        behind[boot.device_id].append(boot)
+    return behind.values()
 
 
-def _follows(first: DeviceEvent, boot: DeviceBoot) -> bool:
+def _waiting(boots: Sequence[DeviceBoot]) -> Mapping[int, Sequence[DeviceEvent]]:
+    """Return the reports that wait, by boot and in their order."""
+    waiting: dict[int, list[DeviceEvent]] = {boot.pk: [] for boot in boots}
+    if not boots:
+        return waiting
+    pk_of = {(boot.device_id, boot.boot_id): boot.pk for boot in boots}
+    of_boots = (
+        Q(
+            device=boot.device_id,
+            boot_id=boot.boot_id,
+            seq__gt=boot.applied_seq,
+            seq__lte=boot.accepted_seq,
+        )
+        for boot in boots
+    )
+    for event in DeviceEvent.objects.filter(reduce(or_, of_boots)).order_by("seq"):
+        waiting[pk_of[event.device_id, event.boot_id]].append(event)
+    return waiting
+
+
+def _follows(first: DeviceEvent, boot: DeviceBoot, applied: Sequence[DeviceBoot]) -> bool:
     """Tell whether all of the boot before has taken effect, as far as the device remembers one."""
     before = first.data.get("previous_boot_id") if first.kind == "booted" else None
     if before is None:
@@ -167,22 +272,46 @@ def _follows(first: DeviceEvent, boot: DeviceBoot) -> bool:
     previous = earlier.order_by("boot_id").last()
     if previous is None or previous.boot_id != before:
         return bool(first.data["previous_seq"] == 0)
-    return previous.applied_seq >= int(first.data["previous_seq"])
+    by_now = previous.accepted_seq if previous in applied else previous.applied_seq
+    return by_now >= int(first.data["previous_seq"])
 
 
-def _apply_all(scene: reports.Scene, waiting: Sequence[DeviceEvent]) -> None:
+def _apply_device(
+    scene: reports.Scene, boots: Sequence[DeviceBoot], waiting: Mapping[int, Sequence[DeviceEvent]]
+) -> Sequence[DeviceBoot]:
     """Let reports take effect, all in one go as long as our rules can place every one of them."""
     try:
         with transaction.atomic():
-            for event in waiting:
-                scene.take(event)
+            return _apply_boots(scene, boots, waiting, _take)
     except DomainError:
         scene.forget()
-        for event in waiting:
-            _apply_one(scene, event)
+        return _apply_boots(scene, boots, waiting, _take_or_pass_by)
 
 
-def _apply_one(scene: reports.Scene, event: DeviceEvent) -> None:
+def _apply_boots(
+    scene: reports.Scene,
+    boots: Sequence[DeviceBoot],
+    waiting: Mapping[int, Sequence[DeviceEvent]],
+    take: _Take,
+) -> Sequence[DeviceBoot]:
+    """Let reports of one device take effect, and return the boots of which they did."""
+    applied: list[DeviceBoot] = []
+    for boot in boots:
+        events = waiting[boot.pk]
+        if boot.applied_seq == 0 and events and not _follows(events[0], boot, applied):
+            _note_gap(boot.device, True, events[0].received_at)
+            break
+        for event in events:
+            take(scene, event)
+        applied.append(boot)
+    return applied
+
+
+def _take(scene: reports.Scene, event: DeviceEvent) -> None:
+    scene.take(event)
+
+
+def _take_or_pass_by(scene: reports.Scene, event: DeviceEvent) -> None:
     """Let one report take effect; one that our rules cannot place is kept with the reason and passed by."""
     try:
         with transaction.atomic():
@@ -191,3 +320,31 @@ def _apply_one(scene: reports.Scene, event: DeviceEvent) -> None:
         scene.forget()
         event.problem = str(error)[:200]
         event.save(update_fields=["problem"])
+
+
+def _note_changes(scenes: Sequence[reports.Scene]) -> None:
+    """
+    Note which lockers' lists of codes may have to be made anew.
+
+    A door as such matters to the list only where somebody may have to be given another one.
+    """
+    claims = {scene.locker.pk for scene in scenes if scene.touches_claims}
+    doors = {scene.locker.pk for scene in scenes if scene.touches_doors}
+    if not claims | doors:
+        return
+    claimed = Exists(Reservation.objects.holding().filter(locker=OuterRef("pk")))
+    is_concerned = Q(pk__in=claims) | Q(claimed, pk__in=doors)
+    Locker.objects.filter(is_concerned).update(revision=F("revision") + 1)
+
+
+def _note_applied(
+    applied: Sequence[DeviceBoot], waiting: Mapping[int, Sequence[DeviceEvent]], *, at: datetime
+) -> int:
+    """Note which reports took effect, and return how many did."""
+    done = [event for boot in applied for event in waiting[boot.pk]]
+    DeviceEvent.objects.filter(pk__in=[event.pk for event in done]).update(applied_at=at)
+    for boot in applied:
+        # What the device no longer has counts as applied.
+        boot.applied_seq = boot.accepted_seq
+    DeviceBoot.objects.bulk_update(applied, ["applied_seq"])
+    return len(done)

@@ -5,15 +5,13 @@ from datetime import datetime
 from functools import partial
 from types import MappingProxyType
 from typing import Any
-from uuid import UUID
 
 from django.db.models import F
 
 from common import events
 from lockers import signals
 from lockers.alarms import ENDED_BY_CLOSING, LEFT_OPEN_AFTER, PULSE_EXPLAINS, AlarmKind, AlarmLevel
-from lockers.exceptions import UnknownCompartment
-from lockers.models import Compartment, Device, DeviceEvent, LockerCode, OpenCommand, Reservation
+from lockers.models import Compartment, Device, DeviceEvent, Locker, LockerCode, OpenCommand, Reservation
 from lockers.services import (
     alarms,
     allowlists,
@@ -24,9 +22,9 @@ from lockers.services import (
     reservations,
     sensors,
 )
+from lockers.services.rows import Rows
 from lockers.states import (
     COMMAND_TRANSITIONS,
-    HOLDING,
     LIVE,
     MAX_JAMS,
     CodeState,
@@ -43,6 +41,7 @@ _IN_DOUBT: Mapping[str, CommandState] = {
     "INTERRUPTED": CommandState.UNKNOWN,
     "HARDWARE_FAILED": CommandState.FAILED,
 }
+_NOT_OF_DOORS = frozenset({"booted", "allowlist_stored", "tamper", "temperature", "power"})
 _IN_PROGRESS = frozenset({ReservationState.DEPOSITING, ReservationState.COLLECTING})
 
 
@@ -50,18 +49,17 @@ class Scene:
     """
     One locker while its device's reports take effect, in their order; the locker is locked.
 
-    Rows are read once and kept: claims and compartments change under the locker's lock only, and commands by
-    moves, of which the table lets one win. ``at`` is business time; for alarms, a report counts from the
-    real moment at which it was received.
+    ``at`` is business time; for alarms, a report counts from the real moment at which it was received.
     """
 
     def __init__(self, device: Device, *, at: datetime) -> None:
         self._device = device
         self._at = at
         self._real_at: datetime
-        self._compartments: dict[int, Compartment] = {}
-        self._reservations: dict[UUID, Reservation] = {}
-        self._commands: dict[UUID, OpenCommand] = {}
+        self.rows = Rows(device)
+        #: Whether doors may stand otherwise than before.
+        self.touches_doors = False
+        self._has_decided_alone = False
         self._effects: Mapping[str, Callable[[DeviceEvent], None]] = {
             "booted": lambda event: None,
             "compartments": self._snapshot,
@@ -82,21 +80,30 @@ class Scene:
             "power": partial(self._sensed, sensors.note_power),
         }
 
+    @property
+    def locker(self) -> Locker:
+        """The locker that it is about."""
+        return self._device.locker
+
+    @property
+    def touches_claims(self) -> bool:
+        """Whether claims or codes may stand otherwise than before."""
+        return self._has_decided_alone or self.rows.have_claims
+
     def take(self, event: DeviceEvent) -> None:
         """Let one report take effect."""
         self._real_at = event.received_at
+        self.touches_doors |= event.kind not in _NOT_OF_DOORS
         self._effects[event.kind](event)
 
     def forget(self) -> None:
         """Read everything anew: a report took no effect after all."""
-        self._compartments.clear()
-        self._reservations.clear()
-        self._commands.clear()
+        self.rows.forget()
 
     # What each report says.
 
     def _responded(self, event: DeviceEvent) -> None:
-        command = self._command(event)
+        command = self.rows.command(event)
         if command is None:
             return
         if event.data["result"] == "success":
@@ -108,35 +115,35 @@ class Scene:
             command.advance(to, reason=error.lower().replace("_", "-"))
 
     def _open_detected(self, event: DeviceEvent) -> None:
-        command = self._command(event)
+        command = self.rows.command(event)
         if command is not None:
             self._opened(command, CommandState(event.data["outcome"]), event.data["detection_ms"])
 
     def _open_failed(self, event: DeviceEvent) -> None:
-        command = self._command(event)
+        command = self.rows.command(event)
         is_jam = event.data["error_code"] == "DOOR_JAMMED"
         to = CommandState.JAMMED if is_jam else CommandState.UNVERIFIED
         if command is None or not _may_become(command, to):
             return
         self._pulsed(command)
         command.advance(to)
-        compartment = self._compartment_by_id(command.compartment_id)
+        compartment = self.rows.compartment_by_id(command.compartment_id)
         compartment.write(door=DoorState.JAMMED if is_jam else DoorState.UNKNOWN)
         if is_jam:
             self._end_alarms(compartment, ENDED_BY_CLOSING)
             self._jammed(command, compartment)
 
     def _closed(self, event: DeviceEvent) -> None:
-        self._door_closed(self._compartment(event.data["compartment_number"]))
+        self._door_closed(self.rows.compartment(event.data["compartment_number"]))
 
     def _left_open(self, event: DeviceEvent) -> None:
-        compartment = self._compartment(event.data["compartment_number"])
+        compartment = self.rows.compartment(event.data["compartment_number"])
         compartment.write(door=DoorState.LEFT_OPEN)
         self._end_alarms(compartment, {AlarmKind.JAMMED})
         self._raise_alarm(AlarmKind.LEFT_OPEN, compartment, open_s=int(LEFT_OPEN_AFTER.total_seconds()))
 
     def _uncommanded(self, event: DeviceEvent) -> None:
-        compartment = self._compartment(event.data["compartment_number"])
+        compartment = self.rows.compartment(event.data["compartment_number"])
         self._opened_by_itself(compartment, event.data.get("milliseconds_since_last_relay_fire"))
 
     def _sensed(self, note: Callable[..., None], event: DeviceEvent) -> None:
@@ -145,10 +152,10 @@ class Scene:
     def _snapshot(self, event: DeviceEvent) -> None:
         """Take the doors as they are; what moved unreported is settled as if it had been reported."""
         rows = event.data["compartments"]
-        self._attend_to_all(rows)
+        self.rows.read_compartments({row["compartment_number"] for row in rows})
         idle: list[Compartment] = []
         for row in rows:
-            compartment = self._compartment(row["compartment_number"])
+            compartment = self.rows.compartment(row["compartment_number"])
             door = DoorState(row["door_state"])
             if door == DoorState.OPEN and compartment.door not in {DoorState.OPEN, DoorState.LEFT_OPEN}:
                 self._found_open(compartment)
@@ -161,13 +168,6 @@ class Scene:
                 compartment.write(door=DoorState.UNKNOWN)
         self._close_idle(idle)
 
-    def _attend_to_all(self, rows: list[dict[str, object]]) -> None:
-        """Read all compartments of a snapshot at once."""
-        numbers = {row["compartment_number"] for row in rows}
-        known = {compartment.number for compartment in self._compartments.values()}
-        for found in Compartment.objects.filter(locker=self._device.locker, number__in=numbers - known):
-            self._keep(found)
-
     def _close_idle(self, compartments: list[Compartment]) -> None:
         """Write down closed doors behind which nobody does anything."""
         Compartment.objects.filter(pk__in=[one.pk for one in compartments]).update(door=DoorState.CLOSED)
@@ -176,26 +176,27 @@ class Scene:
             self._end_alarms(compartment, ENDED_BY_CLOSING)
 
     def _done(self, event: DeviceEvent) -> None:
-        holder = self._holder(self._compartment(event.data["compartment_number"]))
+        holder = self.rows.holder(self.rows.compartment(event.data["compartment_number"]))
         if holder is not None and holder.state == ReservationState.COLLECTING:
             reservations.note_done(holder, at=self._at)
-            self.forget()
+            self.rows.forget()
 
     def _deposit_done(self, event: DeviceEvent) -> None:
-        holder = self._holder(self._compartment(event.data["compartment_number"]))
+        holder = self.rows.holder(self.rows.compartment(event.data["compartment_number"]))
         if holder is not None and holder.state == ReservationState.DEPOSITING:
             reservations.confirm_locked_deposit(holder, at=self._at)
-            self.forget()
+            self.rows.forget()
 
     def _opened_by_list(self, event: DeviceEvent) -> None:
         """Note that the device decided by its list: a command of its own, as if we had given it."""
+        self._has_decided_alone = True
         data, command_id = event.data, event.transaction_id
-        compartment = self._compartment(data["compartment_number"])
+        compartment = self.rows.compartment(data["compartment_number"])
         purpose = Purpose(data["purpose"])
         found = Reservation.objects.filter(pk=data["claim_id"], locker=self._device.locker)
         reservation = found.select_related("code", "deposit_code").first()
         if reservation is not None:
-            self._attend(reservation)
+            self.rows.attend(reservation)
             if purpose == Purpose.DEPOSIT:
                 self._bind_as_done(reservation, compartment)
         # Nobody waits for its outcome; what the device reports of it amends it.
@@ -229,7 +230,7 @@ class Scene:
             claims.unbind(reservation)
             if given_up.state in {CompartmentState.RESERVED, CompartmentState.DEPOSITING}:
                 cabinets.demand_check(given_up, reason="given_up_at_keypad", at=self._at)
-        holder = self._holder(compartment)
+        holder = self.rows.holder(compartment)
         if holder is not None and holder.state == ReservationState.RESERVED:
             claims.unbind(holder)
         elif holder is not None:
@@ -281,10 +282,10 @@ class Scene:
         """Note that the lock was driven: the deposit or collection that it was for has begun."""
         if not _may_become(command, CommandState.PULSED):
             return
-        compartment = self._compartment_by_id(command.compartment_id)
+        compartment = self.rows.compartment_by_id(command.compartment_id)
         if command.is_live or not compartment.commands.live().exists():
             command.advance(CommandState.PULSED)
-        reservation = self._reservation(command)
+        reservation = self.rows.reservation(command)
         if reservation is None:
             _unlock(compartment)
         elif reservation.compartment_id != compartment.pk:
@@ -331,10 +332,10 @@ class Scene:
             return
         self._pulsed(command)
         command.advance(outcome, detection_ms=detection_ms)
-        compartment = self._compartment_by_id(command.compartment_id)
+        compartment = self.rows.compartment_by_id(command.compartment_id)
         compartment.write(door=DoorState.OPEN, num_jams=0)
         self._end_alarms(compartment, {AlarmKind.JAMMED})
-        holder = self._holder(compartment)
+        holder = self.rows.holder(compartment)
         is_somebody_elses = command.purpose == Purpose.OPERATOR
         if holder is not None and holder.state in _IN_PROGRESS and not is_somebody_elses:
             holder.write(opened_at=self._at, closed_at=None)
@@ -342,14 +343,14 @@ class Scene:
     def _door_closed(self, compartment: Compartment) -> None:
         compartment.write(door=DoorState.CLOSED)
         self._end_alarms(compartment, ENDED_BY_CLOSING)
-        holder = self._holder(compartment)
+        holder = self.rows.holder(compartment)
         if holder is not None and holder.state in _IN_PROGRESS:
             self._note_closed(holder)
 
     def _note_closed(self, reservation: Reservation) -> None:
         """Count a closed door, if it was open before, towards the end of a deposit or collection."""
         if reservation.opened_at is not None and reservations.note_closed(reservation, at=self._at):
-            self.forget()
+            self.rows.forget()
 
     def _jammed(self, command: OpenCommand, compartment: Compartment) -> None:
         """
@@ -358,7 +359,7 @@ class Scene:
         A deposit that put nothing in yet gets another door; goods inside stay linked and the code good.
         """
         compartment.write(num_jams=compartment.num_jams + 1)
-        reservation = self._reservation(command)
+        reservation = self.rows.reservation(command)
         is_broken = compartment.num_jams >= MAX_JAMS
         if reservation is not None and reservation.state == ReservationState.DEPOSITING:
             if reservation.opened_at is None:
@@ -387,7 +388,7 @@ class Scene:
             purpose=command.purpose,
             at=self._at,
         )
-        self.forget()
+        self.rows.forget()
 
     def _take_out_of_use(self, compartment: Compartment, *, is_broken: bool) -> None:
         to = CompartmentState.OUT_OF_SERVICE if is_broken else CompartmentState.NEEDS_CHECK
@@ -397,7 +398,7 @@ class Scene:
         """Have a compartment checked whose door opened for someone who no longer had a claim to it."""
         if compartment.state in {CompartmentState.FREE, CompartmentState.RESERVED}:
             cabinets.demand_check(compartment, reason="opened_after_claim_ended", at=self._at)
-            self.forget()
+            self.rows.forget()
 
     def _raise_alarm(
         self, kind: AlarmKind, compartment: Compartment, *, level: AlarmLevel | None = None, **facts: Any
@@ -414,69 +415,7 @@ class Scene:
 
     def _end_alarms(self, compartment: Compartment, kinds: Collection[AlarmKind]) -> None:
         """End alarms about a door; its row says whether there can be any."""
-        if compartment.has_alarm:
-            alarms.end(compartment.alarms.filter(kind__in=kinds), at=self._at, real_at=self._real_at)
-            compartment.refresh_from_db(fields=["has_alarm"])
-
-    # Rows, each read once.
-
-    def _command(self, event: DeviceEvent) -> OpenCommand | None:
-        wanted = event.transaction_id
-        if wanted is None:
-            return None
-        if wanted not in self._commands:
-            whole = OpenCommand.objects.select_related(
-                "compartment", "reservation__code", "reservation__deposit_code"
-            )
-            command = whole.filter(pk=wanted, device=self._device).first()
-            if command is None:
-                return None
-            self._commands[wanted] = command
-            if command.compartment_id not in self._compartments:
-                self._keep(command.compartment)
-            if command.reservation is not None and command.reservation.pk not in self._reservations:
-                self._attend(command.reservation)
-        return self._commands[wanted]
-
-    def _compartment(self, number: int) -> Compartment:
-        for known in self._compartments.values():
-            if known.number == number:
-                return known
-        found = Compartment.objects.filter(locker=self._device.locker, number=number).first()
-        if found is None:
-            raise UnknownCompartment(locker=self._device.locker.name, number=number)
-        return self._keep(found)
-
-    def _compartment_by_id(self, compartment_id: int) -> Compartment:
-        known = self._compartments.get(compartment_id)
-        return known or self._keep(Compartment.objects.get(pk=compartment_id))
-
-    def _keep(self, compartment: Compartment) -> Compartment:
-        compartment.locker = self._device.locker
-        self._compartments[compartment.pk] = compartment
-        return compartment
-
-    def _reservation(self, command: OpenCommand) -> Reservation | None:
-        if command.reservation_id is None:
-            return None
-        if command.reservation_id not in self._reservations:
-            found = Reservation.objects.select_related("code", "deposit_code").get(pk=command.reservation_id)
-            self._attend(found)
-        return self._reservations[command.reservation_id]
-
-    def _holder(self, compartment: Compartment) -> Reservation | None:
-        for known in self._reservations.values():
-            if known.compartment_id == compartment.pk and known.state in HOLDING:
-                return known
-        holding = Reservation.objects.holding().select_related("code", "deposit_code")
-        found = holding.filter(compartment=compartment).first()
-        return found and self._attend(found)
-
-    def _attend(self, reservation: Reservation) -> Reservation:
-        if reservation.compartment_id is not None:
-            reservation.compartment = self._compartment_by_id(reservation.compartment_id)
-        self._reservations[reservation.pk] = reservation
-        return reservation
+        alarms.end_at_door(compartment, kinds, at=self._at, real_at=self._real_at)
 
     def _record(self, kind: str, compartment: Compartment) -> None:
         locker = self._device.locker

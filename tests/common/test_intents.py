@@ -1,6 +1,7 @@
 """Intents: nothing that was asked for is lost, and nothing happens twice."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -127,7 +128,7 @@ def test_a_worker_that_died_is_replaced_when_its_lease_ends(recorder: Recorder) 
 def test_a_worker_whose_lease_was_taken_over_stores_nothing(recorder: Recorder) -> None:
     intent = an_intent()
     kind = replace(intents._kinds[intent.kind], lease=timedelta(seconds=0))
-    claim = intents._claim(intent.pk, kind)
+    claim = intents._claim([intent.pk], kind)
     assert claim is not None
     intents.perform(intent.pk)
 
@@ -140,11 +141,12 @@ def test_a_worker_whose_lease_was_taken_over_stores_nothing(recorder: Recorder) 
 def test_the_relay_hands_out_each_intent_once_and_again_when_its_message_seems_lost(
     recorder: Recorder,
 ) -> None:
-    intent, sent = an_intent(), []
+    intent = an_intent()
+    sent: list[tuple[int, str]] = []
     now = real_now()
 
-    def publish(intent_id: int, queue: str) -> None:
-        sent.append((intent_id, queue))
+    def publish(intent_ids: Sequence[int], queue: str) -> None:
+        sent.extend((intent_id, queue) for intent_id in intent_ids)
 
     for moment in (now, now + AGAIN_AFTER / 2, now + AGAIN_AFTER + A_SECOND):
         hand_out(publish, at=moment, length=lambda queue: 1)
@@ -158,7 +160,7 @@ def test_where_nothing_is_queued_a_message_is_missed_sooner(recorder: Recorder) 
     now = real_now()
 
     for moment in (now, now + AGAIN_AFTER_IF_IDLE / 2, now + AGAIN_AFTER_IF_IDLE + A_SECOND):
-        hand_out(lambda pk, queue: sent.append(pk), at=moment, length=lambda queue: 0)
+        hand_out(lambda pks, queue: sent.extend(pks), at=moment, length=lambda queue: 0)
 
     assert len(sent) == 2
 
@@ -168,8 +170,10 @@ def test_the_relay_does_not_feed_a_long_queue_again(recorder: Recorder) -> None:
     sent: list[int] = []
     now = real_now()
 
-    hand_out(lambda pk, queue: sent.append(pk), at=now, length=lambda queue: 0)
-    hand_out(lambda pk, queue: sent.append(pk), at=now + 2 * AGAIN_AFTER, length=lambda queue: LONG_QUEUE + 1)
+    hand_out(lambda pks, queue: sent.extend(pks), at=now, length=lambda queue: 0)
+    hand_out(
+        lambda pks, queue: sent.extend(pks), at=now + 2 * AGAIN_AFTER, length=lambda queue: LONG_QUEUE + 1
+    )
 
     assert len(sent) == 1
 
@@ -180,12 +184,12 @@ def test_what_waits_in_a_long_queue_does_not_keep_new_intents_back(
     monkeypatch.setattr(relay, "BATCH", 2)
     for number in range(relay.BATCH):
         an_intent(f"old-{number}")
-    hand_out(lambda pk, queue: None, at=real_now(), length=lambda queue: 0)
+    hand_out(lambda pks, queue: None, at=real_now(), length=lambda queue: 0)
     fresh = an_intent("new")
     sent: list[int] = []
 
     later = real_now() + 2 * AGAIN_AFTER
-    hand_out(lambda pk, queue: sent.append(pk), at=later, length=lambda queue: LONG_QUEUE + 1)
+    hand_out(lambda pks, queue: sent.extend(pks), at=later, length=lambda queue: LONG_QUEUE + 1)
 
     assert sent == [fresh.pk]
 
@@ -194,15 +198,106 @@ def test_what_could_not_be_published_is_handed_out_at_the_next_pass(recorder: Re
     an_intent()
     now = real_now()
 
-    def fail(pk: int, queue: str) -> None:
+    def fail(pks: Sequence[int], queue: str) -> None:
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
         hand_out(fail, at=now, length=lambda queue: 0)
 
     sent: list[int] = []
-    hand_out(lambda pk, queue: sent.append(pk), at=now, length=lambda queue: 0)
+    hand_out(lambda pks, queue: sent.extend(pks), at=now, length=lambda queue: 0)
     assert len(sent) == 1
+
+
+@pytest.fixture
+def joint(recorder: Recorder) -> Recorder:
+    intents.handles("test.joint", queue="events", together=3)(recorder)
+    return recorder
+
+
+def joint_intents(count: int) -> list[int]:
+    intents.ask_all("test.joint", {f"{number}": {"number": number} for number in range(count)})
+    return list(Intent.objects.order_by("pk").values_list("pk", flat=True))
+
+
+def test_intents_of_a_joint_kind_share_messages_and_are_done_together(joint: Recorder) -> None:
+    pks = joint_intents(5)
+    alone = an_intent()
+    messages: list[Sequence[int]] = []
+
+    hand_out(lambda pks, queue: messages.append(pks), at=real_now(), length=lambda queue: 0)
+    for message in (*messages, *messages):
+        intents.perform(*message)
+
+    assert messages == [pks[:3], pks[3:], [alone.pk]]
+    assert joint.calls == [{"number": [0, 1, 2]}, {"number": [3, 4]}, {"number": 1}]
+    assert set(Intent.objects.values_list("state", "attempts")) == {(IntentState.DONE, 1)}
+
+
+def test_while_workers_are_busy_intents_of_a_joint_kind_wait_for_each_other(joint: Recorder) -> None:
+    messages: list[Sequence[int]] = []
+
+    def hand_out_behind(num_waiting: int) -> None:
+        hand_out(lambda pks, queue: messages.append(pks), at=real_now(), length=lambda queue: num_waiting)
+
+    [first] = joint_intents(1)
+    hand_out_behind(relay.FEW - 1)
+    pks = joint_intents(3)
+    alone = an_intent()
+    hand_out_behind(relay.FEW)
+    hand_out_behind(0)
+
+    assert messages == [[first], [alone.pk], pks[1:]]
+
+
+def test_what_is_done_or_claimed_already_is_left_out(joint: Recorder) -> None:
+    first, second, third = joint_intents(3)
+    intents.perform(first)
+    Intent.objects.filter(pk=second).update(
+        state=IntentState.CLAIMED,
+        token="7b0f4d5e-7d8c-4d43-9d5b-0d8c3f1d2a11",
+        lease_until=real_now() + AGAIN_AFTER,
+    )
+
+    intents.perform(first, second, third)
+
+    assert joint.calls == [{"number": [0]}, {"number": [2]}]
+    assert Intent.objects.get(pk=second).state == IntentState.CLAIMED
+
+
+def test_intents_that_fail_together_are_done_each_by_itself(recorder: Recorder) -> None:
+    done: list[int] = []
+
+    def fail_for_one(claim: intents.Claim, /, **arguments: Any) -> None:
+        for number in arguments["number"]:
+            Event.objects.create(kind="effect", scope=str(number), at=real_now())
+        if 1 in arguments["number"]:
+            raise ValueError("broken")
+        done.extend(arguments["number"])
+
+    intents.handles("test.joint", queue="events", together=3)(fail_for_one)
+    pks = joint_intents(3)
+
+    intents.perform(*pks)
+
+    assert done == [0, 2]
+    assert list(Event.objects.order_by("pk").values_list("scope", flat=True)) == ["0", "2"]
+    assert list(Intent.objects.order_by("pk").values_list("state", "attempts", "last_error")) == [
+        (IntentState.DONE, 1, ""),
+        (IntentState.WAITING, 1, "ValueError: broken"),
+        (IntentState.DONE, 1, ""),
+    ]
+
+
+def test_work_of_which_a_part_was_taken_over_is_not_stored(joint: Recorder) -> None:
+    pks = joint_intents(2)
+    kind = replace(intents._kinds["test.joint"], lease=timedelta(seconds=0))
+    claim = intents._claim(pks, kind)
+    assert claim is not None
+    intents.perform(pks[0])
+
+    with pytest.raises(intents.LeaseLost):
+        claim.finish()
 
 
 @pytest.mark.postgres

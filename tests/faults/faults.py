@@ -183,7 +183,7 @@ def _send_again(dice: random.Random) -> bool:
     newest = list(Intent.objects.order_by("-pk").values_list("pk", "queue")[:NUM_DOUBLED])
     try:
         for intent_id, queue in dice.sample(newest, len(newest)):
-            perform.apply_async(kwargs={"intent_id": intent_id}, queue=queue)
+            perform.apply_async(kwargs={"intent_ids": [intent_id]}, queue=queue)
     except (BrokerUnreachable, RedisError):
         return False
     return True

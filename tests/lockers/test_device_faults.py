@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from lockers import wire
 from lockers.device.cabinet import Cabinet, Sensor
 from lockers.device.controller import Controller
+from lockers.device.disorder import Disorder
 from lockers.device.faults import BadFault, fault_from, fault_in, script_in
 from lockers.device.hands import HandsError
 from lockers.device.hardware import Reading
@@ -28,7 +30,12 @@ from tests.lockers.small_server import LOCKER, SmallServer, a_simulator, becomes
     ],
 )
 async def test_a_device_that_loses_power_at_a_pulse_tells_the_truth_and_never_pulses_again(
-    tmp_path: Path, moment: Moment, told: list[str], openings: int, door: str
+    tmp_path: Path,
+    moment: Moment,
+    told: list[str],
+    openings: int,
+    door: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with a_simulator(tmp_path) as (server, hands):
         await hands.inflict(LOCKER, "reboot", moment=moment, seconds=0.1)
@@ -43,6 +50,7 @@ async def test_a_device_that_loses_power_at_a_pulse_tells_the_truth_and_never_pu
 
         again = server.open(2)
         await becomes(lambda: server.told_of(again) == ["success", "compartment_open_detected"])
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 async def test_without_power_nobody_is_heard_and_with_power_everything_is_as_it_was(tmp_path: Path) -> None:
@@ -142,6 +150,21 @@ async def test_messages_that_come_twice_and_out_of_turn_change_nothing(tmp_path:
         assert server.num_received > len(server.reports)
         assert server.has_everything()
         assert (await hands.contents())[LOCKER][0].num_openings == 5
+
+
+def test_disorder_repeats_what_passed_before_and_loses_nothing() -> None:
+    disorder = Disorder()
+    assert disorder.upset_heard([1, 2]) == [1, 2]
+    disorder.doubled = 1.0
+    assert disorder.upset_heard([3]) == [3, 1, 2, 3]
+    # What the device says is not what it hears.
+    assert disorder.upset_said([4]) == [4, 4]
+
+    many = list(range(wire.MAX_BATCH))
+    assert disorder.upset_said(many) == many
+    disorder.shuffled = 1.0
+    upset = disorder.upset_said(many)
+    assert (upset != many, sorted(upset) == many) == (True, True)
 
 
 async def test_sensors_of_the_cabinet_are_told(tmp_path: Path) -> None:

@@ -35,7 +35,8 @@ from lockers.device.identity import Identity
 from lockers.device.journal import Journal, Record
 from lockers.exceptions import LinkError
 from lockers.models import CodeThrottle, Compartment, Device, DeviceBoot, DeviceEvent, OpenCommand
-from lockers.mqtt import gateway, topics
+from lockers.mqtt import topics
+from lockers.mqtt.arrivals import at_hand
 from lockers.mqtt.gateway import Gateway
 from lockers.services import devices
 from lockers.states import Transport
@@ -150,11 +151,7 @@ class Broker:
             message = MQTTMessage(topic=topic.encode())
             message.payload = payload
             self._gateway._on_message(self.ear, None, message)  # type: ignore[arg-type]
-        for arrived in self._gateway._arrived:
-            batch = []
-            while not arrived.empty():
-                batch.append(arrived.get())
-            self._gateway._take_batch([message for message in batch if message is not None])
+        self._gateway._take_batch(list(at_hand(self._gateway._arrived)))
         heard, self.ear.heard = self.ear.heard, []
         return heard
 
@@ -282,8 +279,6 @@ class Attack:
 @pytest.mark.usefixtures("in_test_thread")
 def test_nothing_forged_or_malformed_is_taken(defects: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views, "LONGEST_POLL_S", 0.01)
-    # The test's transaction must outlive the message.
-    monkeypatch.setattr(gateway, "close_old_connections", lambda: None)
     attack = Attack(seed=1)
     greeting = attack.peer.say("hello")
     exchange.hello(greeting, transport=Transport.HTTPS)

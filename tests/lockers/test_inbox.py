@@ -1,6 +1,7 @@
 """Reports of a device: kept once, applied in order, whatever order they arrive in."""
 
 from datetime import datetime
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -8,8 +9,9 @@ from hypothesis import strategies as st
 
 from common import intents
 from common.models import Intent, IntentState
-from lockers.models import Compartment, Device, DeviceBoot, DeviceEvent, OpenCommand, Reservation
+from lockers.models import Compartment, Device, DeviceBoot, DeviceEvent, Locker, OpenCommand, Reservation
 from lockers.services import commands, inbox, reservations
+from lockers.services.reports import Scene
 from lockers.sizes import Size
 from lockers.states import CommandState, CompartmentState, DoorState, ReservationState
 from tests.lockers.conftest import (
@@ -134,6 +136,84 @@ def test_a_second_delivery_of_the_intent_finds_nothing_to_do(noon: datetime) -> 
     intent.refresh_from_db()
     assert (intent.state, intent.attempts) == (IntentState.DONE, 1)
     assert not DeviceEvent.objects.filter(applied_at=None).exists()
+
+
+def test_what_several_devices_say_at_once_is_kept_at_once_and_takes_effect_together(noon: datetime) -> None:
+    cabinets = [a_cabinet(a_locker((Size.S,)), noon) for _ in range(3)]
+    Intent.objects.all().delete()
+    batches = {
+        cabinet.device.pk: [cabinet.report("compartment_uncommanded_open", compartment_number=1)]
+        for cabinet in cabinets
+    }
+    # One of them has been through this before.
+    inbox.receive(cabinets[0].device, batches[cabinets[0].device.pk], real_at=noon)
+
+    accepted = inbox.receive_all(batches, real_at=noon)
+
+    assert accepted == {cabinet.device.pk: {cabinet.boot_id: 3} for cabinet in cabinets}
+    asked = list(Intent.objects.order_by("pk"))
+    assert {intent.arguments["device_id"] for intent in asked} == {str(pk) for pk in batches}
+    intents.perform(*(intent.pk for intent in asked[1:]))
+    doors = {door_of(cabinet.device.locker, 1) for cabinet in cabinets[1:]}
+    assert doors == {DoorState.OPEN}
+    assert door_of(cabinets[0].device.locker, 1) == DoorState.CLOSED
+
+
+def test_a_device_whose_reports_fail_holds_up_no_other(
+    noon: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sick, sound = (a_cabinet(a_locker((Size.S,)), noon) for _ in range(2))
+    Intent.objects.all().delete()
+    take = Scene.take
+
+    def take_or_fail(scene: Scene, event: DeviceEvent) -> None:
+        take(scene, event)
+        if event.device_id == sick.device.pk:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(Scene, "take", take_or_fail)
+    batches = {
+        cabinet.device.pk: [cabinet.report("compartment_uncommanded_open", compartment_number=1)]
+        for cabinet in (sick, sound)
+    }
+    inbox.receive_all(batches, real_at=noon)
+
+    intents.perform(*Intent.objects.values_list("pk", flat=True))
+
+    assert door_of(sick.device.locker, 1) == DoorState.CLOSED
+    assert door_of(sound.device.locker, 1) == DoorState.OPEN
+    [failed] = Intent.objects.exclude(state=IntentState.DONE)
+    assert (failed.arguments, failed.last_error) == (
+        {"device_id": str(sick.device.pk)},
+        "ZeroDivisionError: ",
+    )
+
+
+def test_doors_matter_to_the_list_of_codes_where_somebody_has_a_claim(noon: datetime) -> None:
+    locker = a_locker((Size.S, Size.S))
+    cabinet = a_cabinet(locker, noon)
+
+    def is_concerned_by(kind: str, **data: Any) -> bool:
+        before = Locker.objects.get().revision
+        cabinet.say(cabinet.report(kind, **data))
+        return Locker.objects.get().revision > before
+
+    assert not is_concerned_by("compartment_uncommanded_open", compartment_number=1)
+    reservation = a_reservation(locker, noon)
+    assert is_concerned_by("compartment_closed", compartment_number=1)
+    assert not is_concerned_by("power", source="mains", percent=80)
+    command = commands.open_for_deposit(reservation, at=noon, real_at=noon)
+    number = command.compartment.number
+    cabinet.opens(command)
+    reservations.confirm_deposit(reservation, at=noon)
+    cabinet.say(cabinet.report("compartment_closed", compartment_number=number))
+    reservation.refresh_from_db()
+    cabinet.opens(commands.open_for_collection(reservation, at=noon, real_at=noon))
+    cabinet.say(cabinet.report("compartment_closed", compartment_number=number))
+    # With the last goods goes the last claim: of that the device hears.
+    assert is_concerned_by("collection_done", compartment_number=number)
+    assert state_of(reservation) == ReservationState.COLLECTED
+    assert not is_concerned_by("compartment_uncommanded_open", compartment_number=1)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

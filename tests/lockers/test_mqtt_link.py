@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from queue import Empty
 from typing import Any
@@ -16,6 +16,7 @@ from common import intents
 from common.clock import real_now
 from common.models import Intent, IntentState
 from lockers import exchange, keys, wire
+from lockers.exceptions import LinkError
 from lockers.models import Device, DeviceEvent, OpenCommand
 from lockers.mqtt import accounts, gateway, topics
 from lockers.services import broker, commands, devices
@@ -166,14 +167,14 @@ def test_reports_are_kept_once_and_acknowledged_up_to_where_nothing_is_missing(
 def test_while_the_database_is_away_messages_wait(
     a_talker: Callable[..., Talker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take, failures = exchange.take_reports, iter(range(3))
+    take, failures = exchange.take_all_reports, iter(range(3))
 
-    def take_or_fail(envelopes: Any) -> wire.Envelope:
+    def take_or_fail(batches: Any) -> Sequence[wire.Envelope | LinkError]:
         if next(failures, None) is not None:
             raise OperationalError("away")
-        return take(envelopes)
+        return take(batches)
 
-    monkeypatch.setattr(exchange, "take_reports", take_or_fail)
+    monkeypatch.setattr(exchange, "take_all_reports", take_or_fail)
     monkeypatch.setattr(gateway, "DATABASE_AGAIN_AFTER_S", 0.05)
     with serving(), a_talker().connected() as talker:
         talker.greet()

@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from celery import current_app
@@ -46,10 +47,10 @@ class Command(BaseCommand):
             close_old_connections()
             return UNREACHABLE_S
 
-    def _publish(self, intent_id: int, queue: str) -> None:
-        perform.apply_async(kwargs={"intent_id": intent_id}, queue=queue, expires=300)
+    def _publish(self, intent_ids: Sequence[int], queue: str) -> None:
+        perform.apply_async(kwargs={"intent_ids": intent_ids}, queue=queue, expires=300)
 
     def _length(self, queue: str) -> int:
-        with current_app.connection_for_read() as connection:
+        with current_app.connection_or_acquire() as connection:
             redis: Any = connection.default_channel
             return int(redis.client.llen(queue))
