@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from celery import shared_task
+from knox.models import get_token_model
 
 from common import intents
 from common.clock import real_now
@@ -24,5 +25,6 @@ def perform(*, intent_ids: Sequence[int]) -> None:
 def purge() -> None:
     """Delete what has outlived its purpose."""
     moment = real_now()
+    get_token_model().objects.filter(expiry__lt=moment).delete()
     RememberedAnswer.objects.filter(created_at__lt=moment - KEEP_ANSWERS).delete()
     Intent.objects.filter(state=IntentState.DONE, done_at__lt=moment - KEEP_DONE_INTENTS).delete()

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+from drf_spectacular.contrib.knox_auth_token import KnoxTokenScheme
 from drf_spectacular.openapi import AutoSchema
 
 from common.api.problems import ProblemSerializer
@@ -37,3 +38,9 @@ class ProblemAwareSchema(AutoSchema):
         write: Any = self._get_response_for_code
         answer: dict[str, Any] = write(ProblemSerializer, status, media_types=["application/problem+json"])
         return answer
+
+
+class TokenScheme(KnoxTokenScheme):  # type: ignore[no-untyped-call]
+    """Tells that our bearer tokens are used as Knox's are."""
+
+    target_class = "common.api.authentication.TokenAuthentication"

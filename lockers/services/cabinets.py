@@ -47,16 +47,21 @@ def install(*, slug: str, name: str, namespace: str, compartments: Iterable[Comp
     return locker
 
 
-def lock(locker_id: UUID) -> Locker:
+def lock(locker_id: UUID) -> None:
     """
     Lock a locker's row for the rest of the transaction: whoever binds, opens or reports waits in line.
 
-    Locks are taken in the order locker, then device or throttle. ``no_key`` lets rows that merely refer to a
-    locked one be written meanwhile. Whoever locks a locker may change what its device's list of codes says.
+    Locks are taken in the order locker, then device or throttle. Whoever locks a locker may change what its
+    device's list of codes says; noting that is what locks the row, and lets rows that merely refer to it be
+    written meanwhile.
     """
-    locker = Locker.objects.select_for_update(no_key=True).get(pk=locker_id)
     Locker.objects.filter(pk=locker_id).update(revision=F("revision") + 1)
-    return locker
+
+
+def locked(locker_id: UUID) -> Locker:
+    """Return a locker that is locked for the rest of the transaction."""
+    lock(locker_id)
+    return Locker.objects.get(pk=locker_id)
 
 
 def lock_all(lockers: Iterable[UUID] | QuerySet[Any, UUID]) -> None:

@@ -114,10 +114,10 @@ def reserve_all(claims: Sequence[Claim]) -> list[Reservation]:
 
 def lock(reservation: Reservation) -> Locker:
     """Lock the locker of a claim for the rest of the transaction, and read the claim as it is now."""
-    locker = cabinets.lock(reservation.locker_id)
-    whole = Reservation.objects.select_related("compartment", "code", "deposit_code")
+    cabinets.lock(reservation.locker_id)
+    whole = Reservation.objects.select_related("locker", "compartment", "code", "deposit_code")
     reservation.refresh_from_db(from_queryset=whole)
-    return locker
+    return reservation.locker
 
 
 def bind(reservation: Reservation, locker: Locker) -> Compartment:

@@ -124,7 +124,7 @@ def open_for_check(compartment: Compartment, *, real_at: datetime) -> OpenComman
     CommandPending
         If the door is being opened at this moment.
     """
-    locker = cabinets.lock(compartment.locker_id)
+    locker = cabinets.locked(compartment.locker_id)
     device = _reachable_device(locker, real_at=real_at)
     return _create(compartment, device, Purpose.OPERATOR, None, real_at=real_at)
 

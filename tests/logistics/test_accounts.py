@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 from django.db import IntegrityError, transaction
-from knox.auth import TokenAuthentication
+from django.test import Client
+from knox.models import AuthToken
 from rest_framework.test import APIRequestFactory
 
+from common.api.authentication import TokenAuthentication
+from common.tasks import purge
 from logistics.models import Role, User
 from logistics.services import accounts, regions
 from logistics.services.regions import LoadedRegion
@@ -60,3 +63,19 @@ def test_a_token_signs_in_its_own_account(loaded: LoadedRegion) -> None:
         request = APIRequestFactory().get("/", headers={"Authorization": f"Bearer {token}"})
         signed_in, _ = TokenAuthentication().authenticate(request)
         assert signed_in.pk == pk
+
+
+def test_a_token_that_is_too_old_is_refused_and_later_deleted(loaded: LoadedRegion) -> None:
+    user = accounts.open_account(username="a", role=Role.DISPATCHER, region=loaded.region)
+    fresh, old = (accounts.issue_token(user) for _ in range(2))
+    stale = AuthToken.objects.filter(token_key=old[:15])
+    assert stale.update(expiry=datetime(2026, 3, 6, tzinfo=UTC)) == 1
+
+    answers = [
+        Client().get("/api/v1/me/", headers={"Authorization": f"Bearer {token}"}).status_code
+        for token in (fresh, old)
+    ]
+    purge()
+
+    assert answers == [200, 401]
+    assert AuthToken.objects.get().token_key == fresh[:15]

@@ -2,7 +2,6 @@
 
 from django.contrib.auth import authenticate
 from drf_spectacular.utils import extend_schema
-from knox.auth import TokenAuthentication
 from knox.models import AuthToken
 from rest_framework import status
 from rest_framework.exceptions import AuthenticationFailed
@@ -11,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from common.api.authentication import TokenAuthentication
 from common.clock import now
 from logistics.api.serializers import MeSerializer, SignInSerializer, TokenSerializer
 from logistics.models import User

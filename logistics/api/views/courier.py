@@ -124,17 +124,18 @@ class OpenDoorView(APIView):
     @extend_schema(request=OpenDoorInputSerializer, responses={202: OpenedDoorSerializer})
     def post(self, request: Request, run_id: UUID, stop_id: UUID) -> Response:
         """Open a compartment for a bundle."""
-        run = own_run(request, run_id)
-        stop = run.stops.filter(pk=stop_id).first()
+        own = Stop.objects.filter(run__courier__in=principal_of(request).couriers)
+        stop = own.select_related("run").filter(pk=stop_id, run=run_id).first()
         if stop is None:
+            own_run(request, run_id)
             raise NotFound
         payload = OpenDoorInputSerializer(data=request.data)
         payload.is_valid(raise_exception=True)
         bundle = get_or_not_found(
-            Bundle.objects.filter(pool=run.pool_id).select_related("reservation"),
+            Bundle.objects.filter(pool=stop.run.pool_id).select_related("reservation"),
             payload.validated_data["bundle"],
         )
-        command = runs.open_door(run, stop=stop, bundle=bundle, at=now(), real_at=real_now())
+        command = runs.open_door(stop.run, stop=stop, bundle=bundle, at=now(), real_at=real_now())
         return Response(OpenedDoorSerializer(command).data, status=status.HTTP_202_ACCEPTED)
 
 
