@@ -1,19 +1,23 @@
-"""Many at once, on PostgreSQL: exactly one gets what there is one of."""
+"""Many at once, on PostgreSQL: exactly one gets what there is one of. ``RACES=100`` runs more rounds."""
 
+import os
 import threading
-from collections.abc import Callable
-from datetime import datetime
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.db import connection, connections
 
+from lockers import tokens
 from lockers.exceptions import CommandPending, NoCompartmentAvailable
-from lockers.models import CodeMask, CodeThrottle, LockerCode, OpenCommand, Reservation
-from lockers.services import claims, codes, commands, inbox, keypad, reservations
+from lockers.models import CodeMask, CodeThrottle, Locker, LockerCode, OpenCommand, Reservation
+from lockers.services import claims, codes, commands, devices, inbox, keypad, reservations
 from lockers.sizes import Size, Temperature
 from lockers.states import ReservationState
+from lockers.throttle import LOCK_OUTS
 from tests.lockers.conftest import (
     NAMESPACE,
     a_cabinet,
@@ -25,20 +29,29 @@ from tests.lockers.conftest import (
     state_of,
 )
 
+#: Rounds of the race for the last compartment; ``RACES=100`` is the long form.
+RACES = int(os.environ.get("RACES", "4"))
+
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
 
-def at_once(number: int, act: Callable[[int], Any]) -> list[Any]:
-    """Do something in many threads at the same moment; return results or exceptions, in any order."""
+def in_rounds(number: int, acts: Sequence[Callable[[int], Any]]) -> list[list[Any]]:
+    """
+    Do one thing after the other, each in many threads at the same moment.
+
+    Returns, for each, results or exceptions, in any order. The threads keep their connections.
+    """
     barrier = threading.Barrier(number)
-    outcomes: list[Any] = []
+    outcomes: list[list[Any]] = [[] for _ in acts]
 
     def run(index: int) -> None:
         try:
-            barrier.wait()
-            outcomes.append(act(index))
-        except Exception as error:
-            outcomes.append(error)
+            for act, told in zip(acts, outcomes, strict=True):
+                barrier.wait()
+                try:
+                    told.append(act(index))
+                except Exception as error:
+                    told.append(error)
         finally:
             connections.close_all()
 
@@ -50,28 +63,33 @@ def at_once(number: int, act: Callable[[int], Any]) -> list[Any]:
     return outcomes
 
 
+def at_once(number: int, act: Callable[[int], Any]) -> list[Any]:
+    """Do something in many threads at the same moment; return results or exceptions, in any order."""
+    return in_rounds(number, [act])[0]
+
+
 def test_the_database_under_test_has_row_locks() -> None:
     assert connection.features.has_select_for_update
 
 
-@pytest.mark.parametrize("round_number", range(5))
-def test_the_last_compartment_goes_to_exactly_one_of_twenty(noon: datetime, round_number: int) -> None:
-    locker = a_locker((Size.L,))
+def test_the_last_compartment_goes_to_exactly_one_of_fifty(noon: datetime) -> None:
+    lockers = [a_locker((Size.L, Size.L)) for _ in range(RACES)]
+    for locker in lockers:
+        a_reservation(locker, noon)
 
-    outcomes = at_once(
-        20,
-        lambda _: claims.reserve(
+    def race_for(locker: Locker) -> Callable[[int], Reservation]:
+        return lambda _: claims.reserve(
             locker=locker,
             size=Size.S,
             temperature=Temperature.AMBIENT,
             reference=uuid4(),
             code=None,
             expires_at=noon,
-        ),
-    )
+        )
 
-    assert sum(isinstance(outcome, Reservation) for outcome in outcomes) == 1
-    assert sum(isinstance(outcome, NoCompartmentAvailable) for outcome in outcomes) == 19
+    for outcomes in in_rounds(50, [race_for(locker) for locker in lockers]):
+        assert sum(isinstance(outcome, Reservation) for outcome in outcomes) == 1
+        assert sum(isinstance(outcome, NoCompartmentAvailable) for outcome in outcomes) == 49
 
 
 def test_the_same_claim_at_once_is_one_reservation(noon: datetime) -> None:
@@ -108,17 +126,39 @@ def test_one_door_has_one_live_command(noon: datetime) -> None:
     assert sum(isinstance(outcome, CommandPending) for outcome in outcomes) == 9
 
 
-def test_a_hundred_wrong_codes_at_once_are_tried_five_times(noon: datetime) -> None:
-    locker = a_locker()
+def test_a_hundred_wrong_codes_at_once_are_tried_five_times_and_a_scanned_one_opens(noon: datetime) -> None:
+    locker = a_locker((Size.S,) * 5)
+    cabinet = a_cabinet(locker, noon)
+    code = a_code(noon, lives=timedelta(days=9))
+    for _ in range(5):
+        deposited(a_reservation(locker, noon, code=code), cabinet)
+    # Its first opening would forgive wrong codes.
+    keypad.enter(locker, tokens.qr_token(code.pk), at=noon, real_at=noon, request_id=uuid4())
+    starts = [noon, *(noon + sum(LOCK_OUTS[:past], timedelta()) for past in (1, 2, 3))]
+    devices.hear(cabinet.device, real_at=starts[-1])
+    ends: set[tuple[datetime | None, int]] = set()
 
-    outcomes = at_once(
-        50, lambda _: keypad.enter(locker, "00000000", at=noon, real_at=noon, request_id=uuid4())
-    )
+    def all_try(real_at: datetime) -> Callable[[int], keypad.Entry]:
+        def enter(index: int) -> keypad.Entry:
+            entered = tokens.qr_token(code.pk) if index == 50 else "00000000"
+            entry = keypad.enter(locker, entered, at=noon, real_at=real_at, request_id=uuid4())
+            if entry.outcome == keypad.Outcome.LOCKED_OUT:
+                throttle = CodeThrottle.objects.get(locker=locker)
+                ends.add((throttle.locked_until, throttle.num_lock_outs))
+            return entry
 
-    told = [entry.outcome for entry in outcomes]
-    assert told.count(keypad.Outcome.CODE_UNKNOWN) == 5
-    assert told.count(keypad.Outcome.LOCKED_OUT) == 45
-    assert CodeThrottle.objects.get(locker=locker).num_lock_outs == 1
+        return enter
+
+    for outcomes in in_rounds(101, [all_try(moment) for moment in starts]):
+        assert Counter(entry.outcome for entry in outcomes) == {
+            keypad.Outcome.CODE_UNKNOWN: 5,
+            keypad.Outcome.LOCKED_OUT: 95,
+            keypad.Outcome.OPENING: 1,
+        }
+    assert ends == {
+        (start + lock_out, number)
+        for number, (start, lock_out) in enumerate(zip(starts, LOCK_OUTS, strict=True), start=1)
+    }
 
 
 def test_a_right_code_typed_many_times_at_once_opens_each_door_once(noon: datetime) -> None:
