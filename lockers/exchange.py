@@ -70,18 +70,51 @@ def hello(envelope: wire.Envelope, *, transport: Transport) -> wire.Envelope:
     )
 
 
-def heartbeat(envelope: wire.Envelope) -> list[wire.Envelope]:
-    """
-    Note a sign of life of the present connection; the answer is how the device learns the time.
+def heartbeat(envelope: wire.Envelope) -> Sequence[wire.Envelope]:
+    """Note a sign of life, as ``all_heartbeats`` does."""
+    [said] = all_heartbeats([envelope])
+    if isinstance(said, LinkError):
+        raise said
+    return said
 
-    What we miss of the device's reports is asked for after the answer; lists of codes go their own way.
+
+def all_heartbeats(envelopes: Sequence[wire.Envelope]) -> Sequence[Sequence[wire.Envelope] | LinkError]:
     """
-    device = link.device_of(envelope)
-    link.require_epoch(envelope, device)
-    message_id = link.heartbeat_from(envelope)
+    Note signs of life of several devices, each in its present connection.
+
+    Returns for each the answer, which is how the device learns the time, or why it was refused. What we miss
+    of a device's reports is asked for after the answer; lists of codes go their own way.
+    """
+    known = link.devices_named_by(envelopes)
+    read = [_sign_of_life(envelope, known) for envelope in envelopes]
     at = real_now()
-    devices.hear(device, real_at=at)
-    return [link.answer(device, "heartbeat_answered", to=str(message_id), at=at), *_sync_for(device)]
+    devices.hear_all([one.device for one in read if isinstance(one, _SignOfLife)], real_at=at)
+    return [
+        one
+        if isinstance(one, LinkError)
+        else [
+            link.answer(one.device, "heartbeat_answered", to=str(one.message_id), at=at),
+            *_sync_for(one.device),
+        ]
+        for one in read
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _SignOfLife:
+    """A heartbeat, and whose it is."""
+
+    device: Device
+    message_id: UUID
+
+
+def _sign_of_life(envelope: wire.Envelope, known: Mapping[UUID, Device]) -> _SignOfLife | LinkError:
+    try:
+        device = link.signer_of(envelope, known)
+        link.require_epoch(envelope, device)
+        return _SignOfLife(device, link.heartbeat_from(envelope))
+    except LinkError as error:
+        return error
 
 
 def begin_poll(envelope: wire.Envelope) -> tuple[Device, list[wire.Envelope]]:

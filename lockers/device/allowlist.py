@@ -146,6 +146,13 @@ def _follow(happened: Sequel, report: wire.Envelope, errands: dict[str, Errand],
             _use(happened, number, errands.get(transaction_id, Errand(None, "")), made_s)
         case "compartment_uncommanded_open":
             happened.spoilt.add(number)
+        case "compartments":
+            # A door that stands open, and of whose use nothing is known: it may have been pulsed as the
+            # power failed.
+            stand_open = {
+                row["compartment_number"] for row in data["compartments"] if row["door_state"] == "open"
+            }
+            happened.spoilt |= stand_open - happened.uses.keys()
         case "deposit_done" | "collection_done":
             if number in happened.uses:
                 happened.uses[number].is_done = True

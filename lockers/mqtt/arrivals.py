@@ -12,8 +12,8 @@ from lockers import dialect, wire
 from lockers.mqtt import topics
 from lockers.services import basic
 
-#: Events that are taken one by one; all others are numbered reports, taken together.
-_ALONE = frozenset({"hello", "heartbeat", "code_entered"})
+#: Events that are taken one by one; all but these and heartbeats are numbered reports.
+_ALONE = frozenset({"hello", "code_entered"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,16 @@ class Arrived:
     connection: int
 
     @property
+    def is_heartbeat(self) -> bool:
+        """Tell whether it may be taken together with those of other devices."""
+        return self.envelope is not None and self.envelope.get("event") == "heartbeat"
+
+    @property
     def is_report(self) -> bool:
-        """Tell whether it may be taken together with others."""
-        return self.envelope is not None and str(self.envelope.get("event")) not in _ALONE
+        """Tell whether it may be taken together with others of this device and of other devices."""
+        if self.envelope is None or self.is_heartbeat:
+            return False
+        return str(self.envelope.get("event")) not in _ALONE
 
 
 #: Messages of one device that are taken together, in the order in which they came.
@@ -77,15 +84,15 @@ def at_hand(waiting: Waiting) -> Iterator[Arrived]:
 
 
 def in_rounds(batch: Sequence[Arrived]) -> Iterator[Sequence[Turn]]:
-    """Yield what can be taken at once: reports of several devices, or another message alone."""
+    """Yield what can be taken at once: reports of several devices, their heartbeats, or a message alone."""
     by_device: dict[str, list[Arrived]] = defaultdict(list)
     for arrived in batch:
         by_device[topics.device_of(arrived.topic)].append(arrived)
     for turns in zip_longest(*map(_in_turns, by_device.values())):
         reports = [turn for turn in turns if turn and turn[0].is_report]
-        if reports:
-            yield reports
-        yield from ([turn] for turn in turns if turn and not turn[0].is_report)
+        heartbeats = [turn for turn in turns if turn and turn[0].is_heartbeat]
+        yield from (together for together in (reports, heartbeats) if together)
+        yield from ([turn] for turn in turns if turn and not (turn[0].is_report or turn[0].is_heartbeat))
 
 
 def _in_turns(of_one: Sequence[Arrived]) -> Iterator[Turn]:

@@ -154,6 +154,9 @@ class Gateway:
         if together[0][0].is_report:
             self._take_reports([_envelopes(turn) for turn in together])
             return
+        if together[0][0].is_heartbeat:
+            self._take_heartbeats([envelope for turn in together for envelope in _envelopes(turn)])
+            return
         [[arrived]] = together
         device_id = topics.device_of(arrived.topic)
         if arrived.topic == topics.connection(device_id):
@@ -203,12 +206,16 @@ class Gateway:
                 for envelope in batch:
                     self._take_reports([[envelope]])
 
+    def _take_heartbeats(self, envelopes: Sequence[wire.Envelope]) -> None:
+        for envelope, said in zip(envelopes, exchange.all_heartbeats(envelopes), strict=True):
+            if isinstance(said, LinkError):
+                self._refuse(envelope, said)
+            else:
+                for answer in said:
+                    self._answer(answer)
+
     def _take_hello(self, envelope: wire.Envelope) -> None:
         self._answer(exchange.hello(envelope, transport=Transport.MQTT))
-
-    def _take_heartbeat(self, envelope: wire.Envelope) -> None:
-        for answer in exchange.heartbeat(envelope):
-            self._answer(answer)
 
     def _take_code(self, envelope: wire.Envelope) -> None:
         said = exchange.enter_code(envelope)
@@ -218,7 +225,6 @@ class Gateway:
 
     _alone: Mapping[str, Callable[["Gateway", wire.Envelope], None]] = {
         "hello": _take_hello,
-        "heartbeat": _take_heartbeat,
         "code_entered": _take_code,
     }
 

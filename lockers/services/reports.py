@@ -42,6 +42,7 @@ _IN_DOUBT: Mapping[str, CommandState] = {
     "HARDWARE_FAILED": CommandState.FAILED,
 }
 _NOT_OF_DOORS = frozenset({"booted", "allowlist_stored", "tamper", "temperature", "power"})
+_ON_THE_WAY = LIVE - {CommandState.CREATED}
 _IN_PROGRESS = frozenset({ReservationState.DEPOSITING, ReservationState.COLLECTING})
 
 
@@ -223,6 +224,11 @@ class Scene:
         """Follow the device, which gave a claim a door; the one that it had before did not serve."""
         if reservation.compartment_id == compartment.pk:
             return
+        if reservation.state == ReservationState.DEPOSITED and reservation.compartment is not None:
+            # The courier's word came first, and of which of the two doors it spoke nobody knows.
+            for door in (reservation.compartment, compartment):
+                cabinets.demand_check(door, reason="two_doors", at=self._at)
+            return
         if reservation.state not in {ReservationState.RESERVED, ReservationState.DEPOSITING}:
             return
         if reservation.compartment is not None:
@@ -233,6 +239,8 @@ class Scene:
         holder = self.rows.holder(compartment)
         if holder is not None and holder.state == ReservationState.RESERVED:
             claims.unbind(holder)
+            commands_to_come = compartment.commands.filter(reservation=holder, state=CommandState.CREATED)
+            commands_to_come.update(state=CommandState.REFUSED, reason="door-in-other-use")
         elif holder is not None:
             # Two claims behind one door: somebody has to look before anyone gets in.
             cabinets.demand_check(compartment, reason="two_claims", at=self._at)
@@ -257,7 +265,8 @@ class Scene:
 
     def _found_open(self, compartment: Compartment) -> None:
         """Ascribe an open door to the last command whose outcome is not known; it is amended."""
-        in_question = compartment.commands.filter(state__in=LIVE | {CommandState.UNKNOWN})
+        # A command that was never sent has opened nothing.
+        in_question = compartment.commands.filter(state__in=_ON_THE_WAY | {CommandState.UNKNOWN})
         if self._device.profile == Profile.BASIC:
             # It shows every opening in a snapshot, not only what happened while nobody could be told.
             in_question = in_question.filter(expires_at__gte=self._real_at - PULSE_EXPLAINS)
@@ -271,9 +280,9 @@ class Scene:
             self._end_alarms(compartment, {AlarmKind.JAMMED})
 
     def _opened_by_itself(self, compartment: Compartment, since_pulse_ms: int | None) -> None:
-        """Note a door that nobody was let in by; a free compartment may now hold what nobody knows of."""
-        is_free = compartment.state == CompartmentState.FREE
-        compartment.write(door=DoorState.OPEN, verify_empty=is_free or compartment.verify_empty)
+        """Note a door that nobody was let in by; an empty compartment may now hold what nobody knows of."""
+        is_empty = compartment.state in {CompartmentState.FREE, CompartmentState.RESERVED}
+        compartment.write(door=DoorState.OPEN, verify_empty=is_empty or compartment.verify_empty)
         self._end_alarms(compartment, {AlarmKind.JAMMED})
         if since_pulse_ms is None or since_pulse_ms >= PULSE_EXPLAINS.total_seconds() * 1000:
             self._raise_alarm(AlarmKind.UNCOMMANDED_OPEN, compartment, since_pulse_ms=since_pulse_ms)
@@ -328,17 +337,23 @@ class Scene:
             self._opened_too_late(compartment)
 
     def _opened(self, command: OpenCommand, outcome: CommandState, detection_ms: int | None) -> None:
-        if not _may_become(command, outcome):
-            return
-        self._pulsed(command)
-        command.advance(outcome, detection_ms=detection_ms)
         compartment = self.rows.compartment_by_id(command.compartment_id)
+        if _may_become(command, outcome):
+            self._pulsed(command)
+            command.advance(outcome, detection_ms=detection_ms)
+        elif command.state != CommandState.OPENED or not self._numbers_what_it_says:
+            return
+        # A door may open once more after a pulse, for whoever stands there.
         compartment.write(door=DoorState.OPEN, num_jams=0)
         self._end_alarms(compartment, {AlarmKind.JAMMED})
         holder = self.rows.holder(compartment)
         is_somebody_elses = command.purpose == Purpose.OPERATOR
         if holder is not None and holder.state in _IN_PROGRESS and not is_somebody_elses:
             holder.write(opened_at=self._at, closed_at=None)
+
+    @property
+    def _numbers_what_it_says(self) -> bool:
+        return self._device.profile == Profile.FULL
 
     def _door_closed(self, compartment: Compartment) -> None:
         compartment.write(door=DoorState.CLOSED)

@@ -81,7 +81,7 @@ def expire(reservation: Reservation, *, at: datetime) -> None:
 
 @transaction.atomic
 def doubt(reservation: Reservation, *, at: datetime) -> None:
-    """Have a compartment checked whose deposit lacks the closed door or the courier's word for too long."""
+    """Have a compartment checked whose deposit lacks the closed door or the word, or both, for too long."""
     cabinets.lock(reservation.locker_id)
     if _half_confirmed(at=at).filter(pk=reservation.pk).exists() and reservation.compartment is not None:
         cabinets.demand_check(reservation.compartment, reason="half_confirmed_deposit", at=at)
@@ -139,8 +139,11 @@ def _out_of_reach(*, at: datetime) -> QuerySet[Reservation]:
 
 def _half_confirmed(*, at: datetime) -> QuerySet[Reservation]:
     since = at - CONFIRMATION_WINDOW
+    is_half = Q(closed_at__lte=since, confirmed_at=None) | Q(confirmed_at__lte=since, closed_at=None)
+    # Of neither nothing tells since when; nobody comes for the claim any more.
+    is_forgotten = Q(closed_at=None, confirmed_at=None, expires_at__lte=since)
     return Reservation.objects.filter(
-        Q(closed_at__lte=since, confirmed_at=None) | Q(confirmed_at__lte=since, closed_at=None),
+        is_half | is_forgotten,
         state=ReservationState.DEPOSITING,
         compartment__state=CompartmentState.DEPOSITING,
     ).select_related("compartment__locker")

@@ -21,6 +21,7 @@ from deploy.local.broker import broker_server
 from deploy.local.servers import MissingServerError
 from lockers import exchange, wake, wire
 from lockers.api import threads
+from lockers.exceptions import LinkError
 from lockers.link import Report
 from lockers.models import Compartment, Device, Locker, LockerCode, OpenCommand, Reservation
 from lockers.mqtt.gateway import Gateway
@@ -55,19 +56,34 @@ def what_is_said_keeps_to_the_contract(monkeypatch: pytest.MonkeyPatch) -> Itera
         return sealed
 
     def is_accepted(act: Callable[..., Any]) -> Callable[..., Any]:
-        def accepted(said: Any, /, **kwargs: Any) -> Any:
+        def accepted(said: wire.Envelope, /, **kwargs: Any) -> Any:
             answer = act(said, **kwargs)
-            for envelope in said if isinstance(said, list) else [said]:
-                faults.extend(contract.faults(contract.name_of(envelope), envelope))
+            faults.extend(contract.faults(contract.name_of(said), said))
             return answer
 
         return accepted
 
+    def are_accepted(act: Callable[..., Any]) -> Callable[..., Any]:
+        def accepted(all_said: Any, /) -> Any:
+            answers = act(all_said)
+            for said, answer in zip(all_said, answers, strict=True):
+                for envelope in () if isinstance(answer, LinkError) else _each(said):
+                    faults.extend(contract.faults(contract.name_of(envelope), envelope))
+            return answers
+
+        return accepted
+
     monkeypatch.setattr(wire, "seal", is_sealed(wire.seal))
-    for name in ("provision", "hello", "heartbeat", "begin_poll", "take_reports", "enter_code"):
+    for name in ("provision", "hello", "begin_poll", "enter_code"):
         monkeypatch.setattr(exchange, name, is_accepted(getattr(exchange, name)))
+    for name in ("all_heartbeats", "take_all_reports"):
+        monkeypatch.setattr(exchange, name, are_accepted(getattr(exchange, name)))
     yield
     assert faults[:5] == []
+
+
+def _each(said: Any) -> Sequence[wire.Envelope]:
+    return said if isinstance(said, list) else [said]
 
 
 @pytest.fixture

@@ -188,10 +188,10 @@ def test_while_the_database_is_away_messages_wait(
 def test_a_message_that_cannot_be_taken_holds_up_no_other(
     a_talker: Callable[..., Talker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(envelope: wire.Envelope) -> wire.Envelope:
+    def fail(envelopes: Sequence[wire.Envelope]) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(exchange, "heartbeat", fail)
+    monkeypatch.setattr(exchange, "all_heartbeats", fail)
     with serving(), a_talker().connected() as talker:
         talker.greet()
         talker.say("state/heartbeat", event="heartbeat", data={"uptime_seconds": 1})

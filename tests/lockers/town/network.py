@@ -197,7 +197,7 @@ class Network:
                 answer = exchange.hello(envelope, transport=self._transport)
                 self._greeted_epoch = envelope["link_epoch"]
             case "heartbeat":
-                return exchange.heartbeat(envelope)
+                return list(exchange.heartbeat(envelope))
             case "poll":
                 device, waiting = exchange.begin_poll(envelope)
                 answer = link.answer(device, "poll_answered", to=envelope["message_id"], at=at)
