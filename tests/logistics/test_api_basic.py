@@ -10,7 +10,7 @@ from common.clock import real_now
 from lockers import dialect
 from lockers.alarms import AlarmKind
 from lockers.models import BasicSetup, Device, LockerCode, OpenCommand, ProvisioningToken
-from lockers.services import alarms, codes, devices, inbox
+from lockers.services import alarms, codes, commands, devices, inbox
 from lockers.services import basic as basic_devices
 from lockers.sizes import Size
 from logistics.models import Bundle, ReportKind
@@ -237,6 +237,7 @@ def test_a_resident_opens_online_and_is_told_the_truth_when_that_cannot_be() -> 
     command = runs.open_door(
         drive.run, stop=drive.point_stop, bundle=drive.bundle, at=at(11), real_at=real_now()
     )
+    assert commands.claim(command)
     for state in ("open", "closed"):
         said = dialect.Said(
             message_id=state,
