@@ -13,7 +13,7 @@ COMPILE = pip compile --quiet --universal --python-version 3.11 --generate-hashe
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo day faults load test check format lock environment
+.PHONY: help demo day faults proofs load test check format lock environment
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -24,8 +24,11 @@ demo: environment ## play a delivery day and go on serving its pages until Ctrl-
 day: environment ## play days without a terminal; the last line is JSON (SEED=7 or SEEDS=1-20, ORDERS= BUDGET= LINK=mqtt)
 	@$(RUN) day
 
-faults: environment ## work while servers and lockers are killed and cut off; the last line is JSON (SEED=7 FAULTS=40)
+faults: $(if $(filter none,$(PROOFS)),,proofs) environment ## all proofs, then work while servers and lockers are killed; the last line is JSON (SEED=7 FAULTS=40 PROOFS=none)
 	@$(RUN) faults
+
+proofs: environment ## the long forms of the tests that try a rule many times (ARGS="-k town")
+	@$(RUN) proofs $(ARGS)
 
 load: environment ## measure unlocks, 500 lockers, an outage on 2 cores; the last line is JSON (LOCKERS= RATE= SECONDS= BACKLOG= UNLOCKS=)
 	@$(RUN) load

@@ -1,4 +1,4 @@
-"""``python -m deploy.local day|demo|faults|load|test``: the runner behind the Makefile."""
+"""``python -m deploy.local day|demo|faults|load|proofs|test``: the runner behind the Makefile."""
 
 import argparse
 import os
@@ -7,7 +7,7 @@ import sys
 from deploy.local.days import day, demo
 from deploy.local.guard import Interruption, guarded
 from deploy.local.parts import Day
-from deploy.local.suites import test
+from deploy.local.suites import prove, test
 from deploy.local.trials import Trial, hold
 
 #: What may be asked of each trial, and the variable of make that asks it.
@@ -26,12 +26,14 @@ TRIALS = {
 def main() -> int:
     """Run what was asked for and return its exit status."""
     asked, rest = _parser().parse_known_args()
-    if rest and asked.what != "test":
+    if rest and asked.what not in {"proofs", "test"}:
         _parser().error(f"unknown: {' '.join(rest)}")
 
     def work(interruption: Interruption) -> int:
         if asked.what == "test":
             return test(rest, interruption, no_skips=asked.no_skips)
+        if asked.what == "proofs":
+            return prove(rest, interruption)
         if asked.what in TRIALS:
             options = {name: getattr(asked, name) for name in TRIALS[asked.what]}
             return hold(Trial(asked.what, options), interruption)
@@ -69,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=meaning, allow_abbrev=False)
         for option, variable in TRIALS[name].items():
             command.add_argument(f"--{option}", default=given(variable), metavar="NUMBER")
+    commands.add_parser("proofs", help="test many seeds, races and forgeries", allow_abbrev=False)
     command = commands.add_parser("test", help="test on SQLite and PostgreSQL", allow_abbrev=False)
     command.add_argument("--no-skips", action="store_true", default=given("CI") == "true")
     return parser

@@ -1,4 +1,8 @@
-"""The test suite on SQLite, then whatever touches locks, races and queues on PostgreSQL."""
+"""
+The test suite on SQLite, then whatever touches locks, races and queues on PostgreSQL.
+
+Proofs are tests that try a rule many times: shortly among all tests, at length by themselves.
+"""
 
 import os
 import shutil
@@ -54,8 +58,22 @@ class _Servers:
     postgres_url: str | None
 
 
+Suites = Callable[[Supervisor, Path, _Servers, Sequence[str]], list[int]]
+
+
 def test(arguments: Sequence[str], interruption: Interruption, *, no_skips: bool) -> int:
     """Run the suites with real servers; where skips count as failures, so does a missing server."""
+    return _with_servers(_suites, arguments, interruption, no_skips=no_skips)
+
+
+def prove(arguments: Sequence[str], interruption: Interruption) -> int:
+    """Run the long forms of all proofs, each on one database."""
+    return _with_servers(_proofs, arguments, interruption, no_skips=True)
+
+
+def _with_servers(
+    suites: Suites, arguments: Sequence[str], interruption: Interruption, *, no_skips: bool
+) -> int:
     VAR.mkdir(exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="test-", dir=VAR))
     strictness = ["--no-skips"] if no_skips else []
@@ -66,7 +84,7 @@ def test(arguments: Sequence[str], interruption: Interruption, *, no_skips: bool
                 redis_url=_had("Redis", lambda: start_redis(supervisor, directory)),
                 postgres_url=_had("PostgreSQL", lambda: start_postgres(supervisor, directory)),
             )
-            status = _verdict(_suites(supervisor, directory, servers, [*strictness, *arguments]))
+            status = _verdict(suites(supervisor, directory, servers, [*strictness, *arguments]))
         return 1 if no_skips and None in {servers.redis_url, servers.postgres_url} else status
 
     try:
@@ -75,21 +93,41 @@ def test(arguments: Sequence[str], interruption: Interruption, *, no_skips: bool
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def _proofs(supervisor: Supervisor, directory: Path, servers: _Servers, options: Sequence[str]) -> list[int]:
+    """Run the long forms and return how each ended; they need both databases."""
+    if servers.postgres_url is None:
+        return [1]
+    long = ["-m", "proof", "--durations=10", *options]
+    sqlite, postgres = (urls | {"PROOFS": "long"} for urls in _databases(directory, servers))
+    return [
+        _pytest(supervisor, "SQLite", [*long, *SQLITE_WILL_DO], sqlite),
+        _pytest(supervisor, "PostgreSQL", [*long, *_on_postgres()], postgres),
+    ]
+
+
 def _suites(supervisor: Supervisor, directory: Path, servers: _Servers, options: Sequence[str]) -> list[int]:
     """Run the suites and return how each ended."""
-    common = {"REDIS_URL": servers.redis_url} if servers.redis_url else {}
-    sqlite = common | {"DATABASE_URL": f"sqlite:///{directory / 'tests.sqlite3'}"}
+    sqlite, postgres = _databases(directory, servers)
     if servers.postgres_url is None:
         # Tests that need it take part, to be skipped by name.
         return [_pytest(supervisor, "SQLite", options, sqlite)]
-    postgres = common | {"DATABASE_URL": servers.postgres_url}
     chosen = any(word.startswith("tests") for word in options)
-    paths = [] if chosen else [path for path in ON_POSTGRES if (PROJECT / path).exists()]
-    paths += [] if chosen else [f"--ignore={path}" for path in SQLITE_WILL_DO]
     return [
         _pytest(supervisor, "SQLite", ["-m", "not postgres", *options], sqlite),
-        _pytest(supervisor, "PostgreSQL", [*options, *paths], postgres),
+        _pytest(supervisor, "PostgreSQL", [*options, *([] if chosen else _on_postgres())], postgres),
     ]
+
+
+def _databases(directory: Path, servers: _Servers) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the environments of the tests on SQLite, and on PostgreSQL if there is one."""
+    redis = {"REDIS_URL": servers.redis_url} if servers.redis_url else {}
+    sqlite = redis | {"DATABASE_URL": f"sqlite:///{directory / 'tests.sqlite3'}"}
+    return sqlite, redis | ({"DATABASE_URL": servers.postgres_url} if servers.postgres_url else {})
+
+
+def _on_postgres() -> list[str]:
+    paths = [path for path in ON_POSTGRES if (PROJECT / path).exists()]
+    return [*paths, *(f"--ignore={path}" for path in SQLITE_WILL_DO)]
 
 
 def _had(name: str, start: Callable[[], str]) -> str | None:

@@ -86,11 +86,20 @@ class Sequel:
     visits: dict[str, float] = field(default_factory=dict)
     #: Doors that no courier is sent to: stuck, or opened by nobody knows whom.
     spoilt: set[int] = field(default_factory=set)
+    #: Claims to which the device gave doors that were not seen to open since: the power may have failed.
+    given: dict[int, str] = field(default_factory=dict)
 
     @property
     def has_decided(self) -> bool:
         """Tell whether the device has opened doors by itself that the server did not know of."""
         return bool(self.tried)
+
+    def is_in_other_use(self, number: int, claim_id: str | None) -> bool:
+        """Tell whether the device has let somebody in to a door for other goods, or may have."""
+        use = self.uses.get(number)
+        if number in self.given:
+            return self.given[number] != claim_id
+        return use is not None and use.is_own and use.claim_id != claim_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +147,7 @@ def _follow(happened: Sequel, report: wire.Envelope, errands: dict[str, Errand],
         case "code_accepted":
             errands[transaction_id] = Errand(data["claim_id"], data["purpose"], is_own=True)
             happened.tried[data["entry_id"]].add(number)
+            happened.given[number] = data["claim_id"]
             happened.visits.setdefault(data["entry_id"], made_s)
         case "compartment_open_failed" if data["error_code"] == "DOOR_JAMMED":
             happened.spoilt.add(number)
@@ -159,6 +169,7 @@ def _follow(happened: Sequel, report: wire.Envelope, errands: dict[str, Errand],
 
 
 def _use(happened: Sequel, number: int, errand: Errand, made_s: float) -> None:
+    happened.given.pop(number, None)
     use = happened.uses.pop(number, None)
     is_again = use is not None and (use.claim_id, use.purpose) == (errand.claim_id, errand.purpose)
     if use is not None and is_again and errand.claim_id is not None:

@@ -129,10 +129,7 @@ class Keypad:
 
     def is_in_other_use(self, number: int, claim_id: str | None) -> bool:
         """Tell whether the server, behind on what happened here, would open a door on other goods."""
-        if self._list is None:
-            return False
-        use = self._sequel(self._list).uses.get(number)
-        return use is not None and use.is_own and use.claim_id != claim_id
+        return self._list is not None and self._sequel(self._list).is_in_other_use(number, claim_id)
 
     def deposits_into(self, number: int) -> bool:
         """Tell whether a door was last opened for a courier, as far as is known."""

@@ -7,16 +7,23 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, QuerySet, UUIDField
 
 from common import events
 from common.exceptions import InvalidTransition
+from common.prepared import PreparedUpdate
 from lockers import signals
 from lockers.alarms import AlarmKind
 from lockers.models import CodeThrottle, Compartment, Locker, Reservation
 from lockers.services import alarms
 from lockers.sizes import Height, Size, Temperature
 from lockers.states import CompartmentState, DoorState, ReservationState
+
+_COUNT_UP = PreparedUpdate(
+    lambda locker: Locker.objects.filter(pk=locker),
+    lambda locker: {"revision": F("revision") + 1},
+    locker=UUIDField(),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +62,7 @@ def lock(locker_id: UUID) -> None:
     device's list of codes says; noting that is what locks the row, and lets rows that merely refer to it be
     written meanwhile.
     """
-    Locker.objects.filter(pk=locker_id).update(revision=F("revision") + 1)
-
-
-def locked(locker_id: UUID) -> Locker:
-    """Return a locker that is locked for the rest of the transaction."""
-    lock(locker_id)
-    return Locker.objects.get(pk=locker_id)
+    _COUNT_UP(locker=locker_id)
 
 
 def lock_all(lockers: Iterable[UUID] | QuerySet[Any, UUID]) -> None:

@@ -225,9 +225,8 @@ def _let_collect(holder: Reservation, *, at: datetime) -> None:
 
 def _lock(compartment: Compartment) -> None:
     """Lock a compartment's locker for the rest of the transaction, and read the compartment as it is now."""
-    locker = cabinets.locked(compartment.locker_id)
-    compartment.refresh_from_db()
-    compartment.locker = locker
+    cabinets.lock(compartment.locker_id)
+    compartment.refresh_from_db(from_queryset=Compartment.objects.select_related("locker"))
 
 
 def _holder(compartment: Compartment) -> Reservation | None:

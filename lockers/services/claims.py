@@ -7,8 +7,10 @@ from enum import StrEnum
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import UUIDField
 
 from common.exceptions import InvalidTransition
+from common.prepared import Prepared
 from lockers import fitting, selectors, signals
 from lockers.capacity import Space, can_serve
 from lockers.exceptions import CommandPending, NoCompartmentAvailable
@@ -16,6 +18,13 @@ from lockers.models import Compartment, Locker, LockerCode, OpenCommand, Reserva
 from lockers.services import cabinets, codes
 from lockers.sizes import Size, Temperature
 from lockers.states import TROUBLE, CommandState, CompartmentState, ReservationState
+
+_AS_IT_IS = Prepared(
+    lambda pk: Reservation.objects.select_related("locker", "compartment", "code", "deposit_code").filter(
+        pk=pk
+    ),
+    pk=UUIDField(),
+)
 
 
 class ReleaseReason(StrEnum):
@@ -112,15 +121,14 @@ def reserve_all(claims: Sequence[Claim]) -> list[Reservation]:
     return [known.get(claim.reference) or new[claim.reference] for claim in claims]
 
 
-def lock(reservation: Reservation) -> Locker:
+def lock(reservation: Reservation) -> None:
     """Lock the locker of a claim for the rest of the transaction, and read the claim as it is now."""
     cabinets.lock(reservation.locker_id)
-    whole = Reservation.objects.select_related("locker", "compartment", "code", "deposit_code")
-    reservation.refresh_from_db(from_queryset=whole)
-    return reservation.locker
+    # `refresh_from_db` would leave out what was not read before.
+    vars(reservation).update(vars(_AS_IT_IS.get(pk=reservation.pk)))
 
 
-def bind(reservation: Reservation, locker: Locker) -> Compartment:
+def bind(reservation: Reservation) -> Compartment:
     """
     Give a locked claim the smallest door that fits and that no other claim depends on; keep one that it has.
 
@@ -134,7 +142,7 @@ def bind(reservation: Reservation, locker: Locker) -> Compartment:
     compartment = _door_for(reservation)
     if compartment is None:
         raise NoCompartmentAvailable(
-            locker=locker.name,
+            locker=reservation.locker.name,
             temperature=reservation.temperature,
             size=reservation.size,
             reference=reservation.reference,

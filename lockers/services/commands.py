@@ -7,6 +7,7 @@ from django.db import models, transaction
 from django.db.models import F
 
 from common.exceptions import InvalidTransition
+from common.prepared import Prepared, PreparedUpdate
 from lockers import wake
 from lockers.exceptions import (
     BasicLockerOffline,
@@ -31,6 +32,31 @@ from lockers.states import (
     Transport,
 )
 
+_IN_SERVICE = Prepared(
+    lambda locker: Device.objects.in_service().filter(locker=locker), locker=models.UUIDField()
+)
+_LIVE = Prepared(
+    lambda compartment: OpenCommand.objects.live().filter(compartment=compartment),
+    compartment=models.BigAutoField(),
+)
+
+_UNSENT = Prepared(
+    lambda at: (
+        OpenCommand.objects.offerable(at=at)
+        .filter(
+            state=CommandState.CREATED, device__transport=Transport.MQTT, link_epoch=F("device__link_epoch")
+        )
+        .select_related("compartment", "device")
+        .order_by("created_at")
+    ),
+    at=models.DateTimeField(),
+)
+_CLAIM = PreparedUpdate(
+    lambda command: OpenCommand.objects.filter(pk=command, state=CommandState.CREATED),
+    lambda command: {"state": CommandState.SENT},
+    command=models.UUIDField(),
+)
+
 
 @transaction.atomic
 def open_for_deposit(reservation: Reservation, *, at: datetime, real_at: datetime) -> OpenCommand:
@@ -48,13 +74,12 @@ def open_for_deposit(reservation: Reservation, *, at: datetime, real_at: datetim
     CommandPending
         If the door is being opened at this moment.
     """
-    locker = claims.lock(reservation)
-    return open_locked_for_deposit(reservation, locker, at=at, real_at=real_at)
+    claims.lock(reservation)
+    return open_locked_for_deposit(reservation, at=at, real_at=real_at)
 
 
 def open_locked_for_deposit(
     reservation: Reservation,
-    locker: Locker,
     *,
     at: datetime,
     real_at: datetime,
@@ -65,12 +90,12 @@ def open_locked_for_deposit(
         raise InvalidTransition(
             thing="reservation", present=reservation.state, wanted=ReservationState.DEPOSITING.value
         )
-    device = _reachable_device(locker, real_at=real_at)
+    device = _reachable_device(reservation.locker_id, real_at=real_at)
     if reservation.state == ReservationState.RESERVED and reservation.expires_at < at:
         raise InvalidTransition(
             thing="reservation", present="expired", wanted=ReservationState.DEPOSITING.value
         )
-    compartment = claims.bind(reservation, locker)
+    compartment = claims.bind(reservation)
     return _create(compartment, device, Purpose.DEPOSIT, reservation, real_at=real_at, request_id=request_id)
 
 
@@ -94,20 +119,19 @@ def open_for_collection(reservation: Reservation, *, at: datetime, real_at: date
     CommandPending
         If the door is being opened at this moment.
     """
-    locker = claims.lock(reservation)
-    return open_locked_for_collection(reservation, locker, at=at, real_at=real_at)
+    claims.lock(reservation)
+    return open_locked_for_collection(reservation, at=at, real_at=real_at)
 
 
 def open_locked_for_collection(
     reservation: Reservation,
-    locker: Locker,
     *,
     at: datetime,
     real_at: datetime,
     request_id: UUID | None = None,
 ) -> OpenCommand:
     """Open a door as ``open_for_collection`` does, where the caller has locked the locker."""
-    device = _reachable_device(locker, real_at=real_at)
+    device = _reachable_device(reservation.locker_id, real_at=real_at)
     compartment = _compartment_to_collect_from(reservation, at=at)
     return _create(compartment, device, Purpose.COLLECT, reservation, real_at=real_at, request_id=request_id)
 
@@ -124,8 +148,8 @@ def open_for_check(compartment: Compartment, *, real_at: datetime) -> OpenComman
     CommandPending
         If the door is being opened at this moment.
     """
-    locker = cabinets.locked(compartment.locker_id)
-    device = _reachable_device(locker, real_at=real_at)
+    cabinets.lock(compartment.locker_id)
+    device = _reachable_device(compartment.locker_id, real_at=real_at)
     return _create(compartment, device, Purpose.OPERATOR, None, real_at=real_at)
 
 
@@ -154,17 +178,12 @@ def claim_unsent(*, real_at: datetime) -> list[OpenCommand]:
 
     Whoever claims a command and dies before sending leaves it without an answer: it becomes unknown.
     """
-    waiting = OpenCommand.objects.offerable(at=real_at).filter(
-        state=CommandState.CREATED, device__transport=Transport.MQTT, link_epoch=F("device__link_epoch")
-    )
-    found = waiting.select_related("compartment", "device").order_by("created_at")
-    return [command for command in found if claim(command)]
+    return [command for command in _UNSENT.all(at=real_at) if claim(command)]
 
 
 def claim(command: OpenCommand) -> bool:
     """Claim the right to send a command, and tell whether it was still to be had."""
-    unsent = OpenCommand.objects.filter(pk=command.pk, state=CommandState.CREATED)
-    return bool(unsent.update(state=CommandState.SENT))
+    return bool(_CLAIM(command=command.pk))
 
 
 def sweep(*, real_at: datetime) -> None:
@@ -189,11 +208,12 @@ def settle_overdue(commands: models.QuerySet[OpenCommand], *, real_at: datetime)
     )
 
 
-def _reachable_device(locker: Locker, *, real_at: datetime) -> Device:
-    device = Device.objects.in_service().filter(locker=locker).first()
+def _reachable_device(locker_id: UUID, *, real_at: datetime) -> Device:
+    device = _IN_SERVICE.first(locker=locker_id)
     if device is None or not device.is_reachable(at=real_at):
         is_basic = device is not None and device.profile == Profile.BASIC
-        raise (BasicLockerOffline if is_basic else LockerOffline)(locker=locker.name)
+        name = Locker.objects.get(pk=locker_id).name
+        raise (BasicLockerOffline if is_basic else LockerOffline)(locker=name)
     return device
 
 
@@ -223,7 +243,7 @@ def _create(
     real_at: datetime,
     request_id: UUID | None = None,
 ) -> OpenCommand:
-    if compartment.commands.live().exists():
+    if _LIVE.first(compartment=compartment.pk) is not None:
         settle_overdue(compartment.commands.all(), real_at=real_at)
         if compartment.commands.live().exists():
             raise CommandPending(number=compartment.number)

@@ -126,7 +126,7 @@ def _deposit(locker: Locker, code: LockerCode, *, at: datetime, real_at: datetim
         with transaction.atomic():
             claims.give_up_opened_door(reservation, at=at)
             command = commands.open_locked_for_deposit(
-                reservation, locker, at=at, real_at=real_at, request_id=request_id
+                reservation, at=at, real_at=real_at, request_id=request_id
             )
     except (LockerError, InvalidTransition) as error:
         return Entry(outcome=error.code)
@@ -151,7 +151,7 @@ def _open_next(
         try:
             with transaction.atomic():
                 command = commands.open_locked_for_collection(
-                    reservation, locker, at=at, real_at=real_at, request_id=request_id
+                    reservation, at=at, real_at=real_at, request_id=request_id
                 )
         except CommandPending as pending:
             refusal = refusal or pending.code

@@ -242,8 +242,7 @@ class Scene:
             commands_to_come = compartment.commands.filter(reservation=holder, state=CommandState.CREATED)
             commands_to_come.update(state=CommandState.REFUSED, reason="door-in-other-use")
         elif holder is not None:
-            # Two claims behind one door: somebody has to look before anyone gets in.
-            cabinets.demand_check(compartment, reason="two_claims", at=self._at)
+            self._shared(compartment)
             return
         if compartment.state == CompartmentState.FREE:
             compartment.advance(CompartmentState.RESERVED)
@@ -299,7 +298,7 @@ class Scene:
             _unlock(compartment)
         elif reservation.compartment_id != compartment.pk:
             _unlock(compartment)
-            self._opened_too_late(compartment)
+            self._opened_too_late(reservation, compartment)
         elif command.purpose == Purpose.DEPOSIT:
             self._begin_deposit(reservation, compartment)
         else:
@@ -314,7 +313,7 @@ class Scene:
         if reservation.state == ReservationState.DEPOSITING:
             reservation.write(closed_at=None)
         elif reservation.state not in {ReservationState.DEPOSITED, ReservationState.COLLECTING}:
-            self._opened_too_late(compartment)
+            self._opened_too_late(reservation, compartment)
 
     def _begin_collection(self, reservation: Reservation, compartment: Compartment) -> None:
         if reservation.state in {ReservationState.DEPOSITED, ReservationState.OVERDUE}:
@@ -334,7 +333,7 @@ class Scene:
         if reservation.state == ReservationState.COLLECTING:
             reservation.write(num_openings=reservation.num_openings + 1, closed_at=None, confirmed_at=None)
         else:
-            self._opened_too_late(compartment)
+            self._opened_too_late(reservation, compartment)
 
     def _opened(self, command: OpenCommand, outcome: CommandState, detection_ms: int | None) -> None:
         compartment = self.rows.compartment_by_id(command.compartment_id)
@@ -409,11 +408,21 @@ class Scene:
         to = CompartmentState.OUT_OF_SERVICE if is_broken else CompartmentState.NEEDS_CHECK
         cabinets.demand_check(compartment, reason="door_jammed", at=self._at, to=to)
 
-    def _opened_too_late(self, compartment: Compartment) -> None:
+    def _opened_too_late(self, reservation: Reservation, compartment: Compartment) -> None:
         """Have a compartment checked whose door opened for someone who no longer had a claim to it."""
+        holder = self.rows.holder(compartment)
         if compartment.state in {CompartmentState.FREE, CompartmentState.RESERVED}:
             cabinets.demand_check(compartment, reason="opened_after_claim_ended", at=self._at)
             self.rows.forget()
+        elif holder is not None and holder.pk != reservation.pk:
+            self._shared(compartment)
+
+    def _shared(self, compartment: Compartment) -> None:
+        """Have a compartment checked that two were let in to: somebody has to look before anyone gets in."""
+        cabinets.demand_check(compartment, reason=reservations.TWO_CLAIMS, at=self._at)
+        # Whatever else is wrong there, this is what counts.
+        compartment.write(trouble=reservations.TWO_CLAIMS)
+        self.rows.forget()
 
     def _raise_alarm(
         self, kind: AlarmKind, compartment: Compartment, *, level: AlarmLevel | None = None, **facts: Any

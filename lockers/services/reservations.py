@@ -12,6 +12,9 @@ from lockers.models import LockerCode, Reservation
 from lockers.services import claims, codes
 from lockers.states import CompartmentState, ReservationState
 
+#: Two were let in to one compartment: whose goods lie there nobody's word tells, only a look.
+TWO_CLAIMS = "two_claims"
+
 
 @transaction.atomic
 def confirm_deposit(reservation: Reservation, *, at: datetime) -> None:
@@ -64,6 +67,8 @@ def _complete_deposit(reservation: Reservation, *, at: datetime) -> bool:
     if reservation.closed_at is None or reservation.confirmed_at is None:
         return False
     if reservation.state != ReservationState.DEPOSITING:
+        return False
+    if reservation.compartment is not None and reservation.compartment.trouble == TWO_CLAIMS:
         return False
     note_deposited(reservation, at=at)
     return True

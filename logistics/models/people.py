@@ -9,6 +9,7 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
 
+from common.prepared import Prepared
 from logistics.models.fleet import Courier
 from logistics.models.principal import Principal
 from logistics.models.region import Region, Shop, SupplyPoint
@@ -22,7 +23,7 @@ class User(AbstractUser):
     @cached_property
     def principal(self) -> Principal:
         """What the account may act for, read once per request."""
-        memberships = list(self.memberships.all())
+        memberships = _OF_USER.all(user=self.pk)
 
         def of(role: Role, field: str) -> frozenset[UUID]:
             return frozenset(getattr(m, f"{field}_id") for m in memberships if m.role == role)
@@ -114,6 +115,9 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} as {self.role}"
+
+
+_OF_USER = Prepared(lambda user: Membership.objects.filter(user=user), user=models.UUIDField())
 
 
 class Message(models.Model):

@@ -7,9 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Prefetch, Q
+from django.db.models import Prefetch, Q, UUIDField
 
 from common import events
+from common.prepared import Prepared
 from lockers import tokens
 from lockers.models import Locker, OpenCommand, Reservation
 from lockers.selectors import without_keypad
@@ -30,6 +31,18 @@ from logistics.states import RunState
 
 #: How far a courier's device may be ahead of us.
 CLOCK_TOLERANCE = timedelta(minutes=5)
+
+_BROUGHT = Prepared(
+    lambda run, stop, bundle: (
+        Handling.objects.filter(stop=stop, stop__run=run, parcel__bundle=bundle)
+        .select_related("stop__run", "parcel__bundle__reservation")
+        .only("is_void", "stop__run__courier", "stop__run__state", "parcel__bundle__reservation__locker")
+        .order_by("is_void")
+    ),
+    run=UUIDField(),
+    stop=UUIDField(),
+    bundle=UUIDField(),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,20 +103,26 @@ def report(run: Run, *, taps: Sequence[Tap], received_at: datetime) -> Answer:
     return Answer(num_new=len(new), instructions=overflow.instructions(run, in_question))
 
 
-def open_door(run: Run, *, stop: Stop, bundle: Bundle, at: datetime, real_at: datetime) -> OpenCommand:
+def brought(*, run_id: UUID, stop_id: UUID, bundle_id: UUID) -> Handling | None:
+    """Return by what a bundle comes to a stop of a run: of several handlings, one that is still meant."""
+    return _BROUGHT.first(run=run_id, stop=stop_id, bundle=bundle_id)
+
+
+def open_door(handling: Handling, *, at: datetime, real_at: datetime) -> OpenCommand:
     """
-    Open a compartment for a bundle that the courier has brought.
+    Open a compartment for the bundle whose parcel the courier has brought to a stop.
 
     Raises
     ------
     RunNotUnderWay, NothingToOpen
-        If the run is not under way, or the bundle goes to a counter or is not part of the stop.
+        If the run is not under way, or the bundle goes to a counter or to another stop by now.
     LockerError
         If the locker is offline, busy or has no free door.
     """
+    run, bundle = handling.stop.run, handling.parcel.bundle
     if run.state != RunState.UNDER_WAY:
         raise RunNotUnderWay(present=run.state)
-    if bundle.reservation is None or not stop.handlings.meant().filter(parcel__bundle=bundle).exists():
+    if handling.is_void or bundle is None or bundle.reservation is None:
         raise NothingToOpen
     return commands.open_for_deposit(bundle.reservation, at=at, real_at=real_at)
 

@@ -18,6 +18,10 @@ import pytest
 def test_anywhere():
     print("ran on", os.environ["DATABASE_URL"].partition(":")[0])
 
+@pytest.mark.proof
+def test_often():
+    print("tried as", os.environ.get("PROOFS"), "on", os.environ["DATABASE_URL"].partition(":")[0])
+
 @pytest.mark.postgres
 @pytest.mark.skipif(not os.environ["DATABASE_URL"].startswith("postgres"), reason="needs PostgreSQL")
 def test_races(): pass
@@ -36,7 +40,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "tests" / "common"
     folder.mkdir(parents=True)
     (folder / "test_suite.py").write_text(SUITE)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = postgres\naddopts = -s -p no:cacheprovider\n")
+    settings = "markers =\n  postgres\n  proof\naddopts = -s -p no:cacheprovider\n"
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\n{settings}")
     monkeypatch.setattr(suites, "PROJECT", tmp_path)
     monkeypatch.setattr(suites, "VAR", tmp_path / "var")
     # In processes of their own the tests would print to nobody.
@@ -53,9 +58,33 @@ def test_each_test_runs_on_its_databases(project: Path, capfd: pytest.CaptureFix
 
     said = capfd.readouterr().out
     assert said.index("ran on sqlite") < said.index("ran on postgres")
-    assert "1 passed, 1 deselected" in said
-    assert "2 passed" in said
+    assert "2 passed, 1 deselected" in said
+    assert "3 passed" in said
+    assert said.count("tried as None") == 2
     assert list((project / "var").iterdir()) == []
+
+
+def test_a_proof_is_tried_at_length_on_one_database(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (project / "tests" / "lockers").mkdir()
+    other = project / "tests" / "lockers" / "test_town.py"
+    other.write_text(SUITE)
+    monkeypatch.setattr(suites, "ON_POSTGRES", ("tests/common", "tests/lockers"))
+    monkeypatch.setattr(suites, "SQLITE_WILL_DO", ("tests/lockers/test_town.py",))
+
+    assert suites.prove([], Interruption()) == 0
+
+    said = capfd.readouterr().out
+    assert "ran on" not in said
+    assert said.count("tried as long") == 2
+    assert said.index("tried as long on sqlite") < said.index("tried as long on postgres")
+
+
+def test_proofs_without_postgres_are_none(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suites, "start_postgres", _missing)
+
+    assert suites.prove([], Interruption()) == 1
 
 
 def test_without_postgres_its_tests_are_skipped_by_name(

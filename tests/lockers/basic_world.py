@@ -8,11 +8,13 @@ from common import intents
 from common.clock import real_now
 from common.models import Intent, IntentState
 from lockers.models import BasicSetup, Device, Locker, OpenCommand
+from lockers.mqtt import topics
 from lockers.services import basic, broker, commands
 from lockers.sizes import Size
 from lockers.states import DoorState
 from lockers.wiring import Wiring
-from tests.lockers.conftest import a_locker, a_reservation
+from tests.deploy.mqtt_client import SUCCESS, Connection
+from tests.lockers.conftest import a_device, a_locker, a_reservation
 from tests.lockers.open_locker import OpenLocker, until
 
 #: Where a broker is.
@@ -41,6 +43,30 @@ def settled(condition: Callable[[], Any]) -> None:
         return condition()
 
     until(is_so)
+
+
+@contextmanager
+def a_witness(environment: Environment) -> Iterator[Callable[[], None]]:
+    """
+    Log in a full device, and yield what waits until the link has taken all that the broker had before.
+
+    It says that it has gone, which is taken unsigned, and waits until that took effect: once for what came
+    before, and once more for what was taken together with the first word.
+    """
+    device = a_device(a_locker(), real_now())
+    perform_all()
+    account = str(device.pk), broker.password_of(device)
+    row = Device.objects.filter(pk=device.pk)
+
+    def wait() -> None:
+        for _ in range(2):
+            present = real_now()
+            row.update(last_seen_at=present)
+            assert connection.publish(topics.connection(device.pk), "{}") == SUCCESS
+            until(row.exclude(last_seen_at=present).exists)
+
+    with Connection(environment, *account, client_id=str(device.pk)) as connection:
+        yield wait
 
 
 @contextmanager

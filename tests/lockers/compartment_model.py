@@ -21,7 +21,7 @@ from lockers.states import (
 CONFIRMATION_S = COLLECTION_S = 600
 COMMAND_S, GRACE_S, MOVING_S = 20, 5, 10
 REACH_S, KEPT_AHEAD_S = 24 * 3600, 3600
-BLOCKED = "blocked"
+BLOCKED, TWO_CLAIMS = "blocked", "two_claims"
 IN_PROGRESS = {ReservationState.DEPOSITING, ReservationState.COLLECTING}
 
 
@@ -222,7 +222,7 @@ class Model:
         if claim is None:
             return
         if claim.door is not door:
-            self._opened_too_late(door)
+            self._opened_too_late(claim, door)
         elif command.purpose == Purpose.DEPOSIT:
             self._begin_deposit(claim, door)
         else:
@@ -313,7 +313,7 @@ class Model:
         elif claim.state == ReservationState.DEPOSITING:
             claim.closed_s = None
         elif claim.state not in {ReservationState.DEPOSITED, ReservationState.COLLECTING}:
-            self._opened_too_late(door)
+            self._opened_too_late(claim, door)
 
     def _begin_collection(self, claim: Claim, door: Door) -> None:
         if claim.state in {ReservationState.DEPOSITED, ReservationState.OVERDUE}:
@@ -326,11 +326,15 @@ class Model:
             claim.num_openings += 1
             claim.closed_s = claim.word_s = None
         else:
-            self._opened_too_late(door)
+            self._opened_too_late(claim, door)
 
-    def _opened_too_late(self, door: Door) -> None:
+    def _opened_too_late(self, claim: Claim, door: Door) -> None:
+        holder = self.holder(door)
         if door.intent in {CompartmentState.FREE, CompartmentState.RESERVED}:
             self.demand_check(door, "opened_after_claim_ended")
+        elif holder is not None and holder is not claim:
+            self.demand_check(door, TWO_CLAIMS)
+            door.trouble = TWO_CLAIMS
 
     def _note_closed(self, claim: Claim) -> None:
         if claim.opened_s is not None:
@@ -340,7 +344,8 @@ class Model:
 
     def _complete_deposit(self, claim: Claim) -> None:
         is_said_and_closed = claim.closed_s is not None and claim.word_s is not None
-        if claim.state == ReservationState.DEPOSITING and is_said_and_closed:
+        is_alone = claim.door is not None and claim.door.trouble != TWO_CLAIMS
+        if claim.state == ReservationState.DEPOSITING and is_said_and_closed and is_alone:
             self.deposited(claim)
 
     def _complete_collection(self, claim: Claim) -> None:

@@ -218,6 +218,12 @@ def a_reservation(
     )
 
 
+def bound(reservation: Reservation) -> Compartment:
+    """Give a claim its door, and return it."""
+    claims.lock(reservation)
+    return claims.bind(reservation)
+
+
 @dataclass(slots=True)
 class Cabinet:
     """A device as the server sees it: what it reports takes effect at once."""

@@ -11,7 +11,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.client import Client, MQTTMessage, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from tests.lockers import contract
@@ -48,6 +48,7 @@ class OpenLocker:
         self._finished: set[str] = set()
         self._delivered: dict[str, int] = {}
         self._client: Client | None = None
+        self._published: MQTTMessageInfo | None = None
         self.told: list[dict[str, Any]] = []
         self.pulses: list[str] = []
         self.doors: dict[int, str] = {}
@@ -134,7 +135,13 @@ class OpenLocker:
     def publish(self, kind: str, payload: str | bytes, *, retain: bool = False) -> None:
         """Publish anything on one of the device's topics."""
         assert self._client is not None
-        self._client.publish(f"locker/{self._locker}/{kind}", payload, qos=1, retain=retain)
+        topic = f"locker/{self._locker}/{kind}"
+        self._published = self._client.publish(topic, payload, qos=1, retain=retain)
+
+    def is_heard_by_the_broker(self) -> None:
+        """Wait until the broker has all that was published."""
+        assert self._published is not None
+        self._published.wait_for_publish(PATIENCE_S)
 
     # What it does when it is told.
 

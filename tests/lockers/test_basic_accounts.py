@@ -1,7 +1,6 @@
 """Accounts of basic devices at a real broker: each gets at its own, and nobody speaks for another."""
 
 import json
-import time
 from datetime import timedelta
 
 import pytest
@@ -15,7 +14,7 @@ from lockers.mqtt import accounts, gateway
 from lockers.services import basic, broker, devices
 from lockers.states import DoorState, LinkState, Profile
 from tests.deploy.mqtt_client import GRANTED, NOT_AUTHORIZED, SUCCESS, Connection
-from tests.lockers.basic_world import Environment, a_newcomer, at_work, perform_all, settled
+from tests.lockers.basic_world import Environment, a_newcomer, a_witness, at_work, perform_all, settled
 from tests.lockers.conftest import a_device, a_locker, door_of, serving
 
 pytestmark = [
@@ -163,10 +162,11 @@ def test_where_basic_devices_are_off_they_are_not_heard(
     settings.BASIC_DEVICES = False
     long_ago = real_now() - timedelta(hours=1)
     Device.objects.filter(pk=device.pk).update(last_seen_at=long_ago)
-    with serving(), client:
+    with a_witness(broker_of_tests) as all_was_taken, serving(), client:
         client.move(1, "open")
         client.beat()
-        time.sleep(0.5)
+        client.is_heard_by_the_broker()
+        all_was_taken()
         perform_all()
 
     device.refresh_from_db()
@@ -199,10 +199,11 @@ def test_a_broker_that_lost_its_accounts_gets_them_back(broker_of_tests: Environ
 
 def test_reports_of_a_retired_basic_device_are_refused(broker_of_tests: Environment) -> None:
     client, _ = a_newcomer(broker_of_tests)
-    with serving(), at_work(client) as device:
+    with a_witness(broker_of_tests) as all_was_taken, serving(), at_work(client) as device:
         known = DeviceEvent.objects.count()
         devices.retire(device, real_at=real_now())
         client.move(1, "open")
-        time.sleep(0.3)
+        client.is_heard_by_the_broker()
+        all_was_taken()
 
     assert DeviceEvent.objects.count() == known

@@ -24,7 +24,15 @@ from lockers.states import (
 )
 from lockers.wiring import Lock, Wiring
 from tests.deploy.mqtt_client import Connection
-from tests.lockers.basic_world import Environment, a_newcomer, at_work, deposit, perform_all, settled
+from tests.lockers.basic_world import (
+    Environment,
+    a_newcomer,
+    a_witness,
+    at_work,
+    deposit,
+    perform_all,
+    settled,
+)
 from tests.lockers.conftest import compartment_of, door_of, intent_of, serving, state_of
 from tests.lockers.open_locker import until
 
@@ -158,6 +166,7 @@ def test_of_what_was_sent_while_a_client_was_away_it_finds_only_what_we_never_se
             service.send(topic, unlock(1), qos=0)
             service.send(topic, unlock(2), qos=1, life_s=1)
             service.send(topic, unlock(3), qos=1)
+        # No message tells that the broker dropped one: it counts whole seconds, and one has passed after two.
         time.sleep(2.0)
         with client:
             client.beat()
@@ -203,10 +212,11 @@ def test_a_snapshot_that_the_broker_kept_is_taken_once_the_device_is_heard(
             pass
         client.doors[1] = "closed"
     # Nobody listens now; what is said is lost, but for the snapshot that the broker keeps.
-    with client:
+    with a_witness(broker_of_tests) as all_was_taken, client:
         client.move(2, "open")
+        client.is_heard_by_the_broker()
         with serving():
-            time.sleep(0.3)
+            all_was_taken()
             perform_all()
             before = door_of(locker, 2)
             client.beat()

@@ -28,6 +28,7 @@ from tests.lockers.conftest import (
     a_code,
     a_locker,
     a_reservation,
+    bound,
     compartment_of,
     deposited,
     intent_of,
@@ -133,7 +134,7 @@ def test_a_difference_closes_the_door_to_the_resident_until_somebody_looked(noon
 
 def test_a_difference_gives_the_claim_of_a_courier_on_the_way_another_door(noon: datetime) -> None:
     scene = Scene(noon, (Size.S, Size.S))
-    claims.bind(scene.claim, claims.lock(scene.claim))
+    bound(scene.claim)
 
     scene.report(Difference.UNEXPECTED_GOODS)
 

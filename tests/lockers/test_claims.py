@@ -18,6 +18,7 @@ from tests.lockers.conftest import (
     a_cabinet,
     a_locker,
     a_reservation,
+    bound,
     deposited,
     intent_of,
     state_of,
@@ -56,8 +57,8 @@ def test_a_low_door_is_kept_for_whoever_needs_one(noon: datetime) -> None:
         a_reservation(locker, noon, low_door=True)
     other = a_reservation(locker, noon)
 
-    assert claims.bind(other, claims.lock(other)).number == 2
-    assert claims.bind(needs_low, claims.lock(needs_low)).number == 1
+    assert bound(other).number == 2
+    assert bound(needs_low).number == 1
 
 
 def test_the_smallest_door_is_bound_that_no_other_claim_depends_on(noon: datetime) -> None:
@@ -65,7 +66,7 @@ def test_the_smallest_door_is_bound_that_no_other_claim_depends_on(noon: datetim
     small = a_reservation(locker, noon, size=Size.S)
     a_reservation(locker, noon, size=Size.S, low_door=True)
 
-    assert claims.bind(small, claims.lock(small)).number == 2
+    assert bound(small).number == 2
 
 
 def test_a_repeated_claim_finds_the_first_one(noon: datetime) -> None:
@@ -160,7 +161,7 @@ def test_free_capacity_says_which_doors_are_low_and_leaves_out_those_promised(no
 def test_a_cancelled_claim_frees_its_class_and_its_door(noon: datetime) -> None:
     locker = a_locker((Size.S,))
     reservation = a_reservation(locker, noon)
-    claims.bind(reservation, claims.lock(reservation))
+    bound(reservation)
 
     claims.cancel(reservation, at=noon)
     claims.cancel(reservation, at=noon)
@@ -267,7 +268,7 @@ def test_a_larger_door_is_not_taken_from_a_claim_that_depends_on_it(noon: dateti
     has_another = claims.release_door(reservation, reason=ReleaseReason.DOES_NOT_FIT, at=noon)
 
     assert not has_another
-    assert claims.bind(other, claims.lock(other)).number == 2
+    assert bound(other).number == 2
 
 
 def test_goods_too_large_for_the_largest_door_get_no_other(noon: datetime) -> None:
@@ -315,7 +316,7 @@ def test_a_claim_stays_where_it_is_if_the_other_locker_is_full(noon: datetime) -
     locker, other = a_locker((Size.S,)), a_locker((Size.S,))
     a_reservation(other, noon)
     reservation = a_reservation(locker, noon)
-    claims.bind(reservation, claims.lock(reservation))
+    bound(reservation)
 
     with pytest.raises(NoCompartmentAvailable):
         claims.move(reservation, to=other, at=noon)

@@ -4,7 +4,6 @@ Thousands of seeds of bad luck: nothing late, double or lost, and each protectio
 What the services and the database add is tried in ``test_town``.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from typing import Any
@@ -19,9 +18,9 @@ from lockers.device.messages import Answer
 from tests.lockers.device_run import Run
 from tests.lockers.judgement import Verdict
 from tests.lockers.server_model import ServerModel
+from tests.proofs import tries
 
-#: 20,000 take two or three minutes.
-SEEDS = range(int(os.environ.get("DEVICE_SEEDS", "300")))
+SEEDS = range(tries("DEVICE_SEEDS", short=300, long=20_000))
 #: Within so many, one shows that a protection is missing.
 PATIENCE = range(3_000)
 
@@ -210,6 +209,7 @@ def test_the_code_that_signs_and_keeps_to_the_contract_does_nothing_wrong_either
     assert [fault for seed in range(5) for fault in Run(seed).verdict().faults] == []
 
 
+@pytest.mark.proof
 @pytest.mark.usefixtures("swift")
 def test_nothing_is_late_or_double_or_lost_whatever_happens() -> None:
     num_pulses = num_reports = num_boots = 0

@@ -1,7 +1,7 @@
 """
 Forged and malformed messages at the server's doors and the device's ear: none is taken, none does harm.
 
-Genuine ones in between are taken, in whatever spelling. ``FORGERIES=100000`` tries more than usual.
+Genuine ones in between are taken, in whatever spelling.
 """
 
 import base64
@@ -43,8 +43,9 @@ from lockers.states import Transport
 from tests.lockers import contract
 from tests.lockers.conftest import a_locker
 from tests.lockers.forgeries import Forger, Forgery, respelled, text
+from tests.proofs import tries
 
-FORGERIES = int(os.environ.get("FORGERIES", "2000"))
+FORGERIES = tries("FORGERIES", short=2_000, long=100_000)
 #: So many forgeries come for each genuine message.
 PER_GENUINE = 19
 BOOT = "00000001-0123456789abcdef"
@@ -275,6 +276,7 @@ class Attack:
             assert contract.faults("problem", response.json()) == []
 
 
+@pytest.mark.proof
 @pytest.mark.django_db
 @pytest.mark.usefixtures("in_test_thread")
 def test_nothing_forged_or_malformed_is_taken(defects: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -489,6 +491,7 @@ class Victim:
         return [fault for fault in found if any(field in fault for field in DECISIVE)]
 
 
+@pytest.mark.proof
 def test_nothing_forged_moves_a_door(defects: list[str]) -> None:
     dice = random.Random(2)
     victim = Victim(dice)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from lockers.capacity import Space, can_serve
 from lockers.exceptions import NoCompartmentAvailable
 from lockers.models import Compartment, Reservation
-from lockers.services import cabinets, claims
+from lockers.services import cabinets
 from lockers.sizes import Height, Size
-from tests.lockers.conftest import a_code, a_locker, a_reservation
+from tests.lockers.conftest import a_code, a_locker, a_reservation, bound
 
 pytestmark = pytest.mark.django_db
 
@@ -37,10 +37,10 @@ def promised(
     return taken
 
 
-def bound(claim: Reservation) -> Compartment | None:
+def door_for(claim: Reservation) -> Compartment | None:
     """Return the door that a claim gets, or nothing if it is refused."""
     try:
-        return claims.bind(claim, claims.lock(claim))
+        return bound(claim)
     except NoCompartmentAvailable:
         return None
 
@@ -51,7 +51,7 @@ def test_every_promise_is_kept_in_whatever_order_couriers_come(
     noon: datetime, doors: list[tuple[Size, Height]], wanted: list[tuple[Size, bool]], data: st.DataObject
 ) -> None:
     for claim in data.draw(st.permutations(promised(noon, doors, wanted))):
-        door = bound(claim)
+        door = door_for(claim)
 
         assert door is not None
         assert door.is_low or not claim.low_door
@@ -74,7 +74,7 @@ def test_when_doors_break_the_low_ones_that_are_left_go_to_those_who_can_reach_n
         [Space(Size(claim.size), is_low=True) for claim in needing],
     )
 
-    served = {claim for claim in data.draw(st.permutations(taken)) if bound(claim) is not None}
+    served = {claim for claim in data.draw(st.permutations(taken)) if door_for(claim) is not None}
 
     for claim in needing:
         assert claim in served or not suffice

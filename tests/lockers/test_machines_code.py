@@ -2,7 +2,7 @@
 Locker codes under everything that people and time may do with them, in any order: legal or not.
 
 Hypothesis chooses who does what at two keypads; the rules in plain Python say what each answers, and what is
-left of every code. ``MACHINES=1000`` plays more stories than usual.
+left of every code.
 """
 
 from contextlib import ExitStack
@@ -34,7 +34,7 @@ from lockers.states import CodeState, ReservationState
 from tests.lockers.conftest import NAMESPACE, Cabinet, a_cabinet, a_locker, a_reservation, deposited
 from tests.lockers.machines import PLAYED, START
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.proof, pytest.mark.django_db]
 
 #: Any of those that there are.
 which = st.integers(min_value=0, max_value=11)

@@ -2,7 +2,7 @@
 A compartment under everything that people, devices and time may do to it, in any order: legal or not.
 
 Hypothesis chooses who does what; the rules in plain Python beside it say what is refused, and how everything
-stands afterwards. ``MACHINES=1000`` plays more stories than usual.
+stands afterwards.
 """
 
 from collections.abc import Callable
@@ -56,7 +56,7 @@ from tests.lockers.compartment_model import BLOCKED, Claim, Command, Door, Model
 from tests.lockers.conftest import Cabinet, a_cabinet, a_locker
 from tests.lockers.machines import PLAYED, START
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.proof, pytest.mark.django_db]
 
 OPERATOR = uuid4()
 #: Any of those that there are.

@@ -1,11 +1,10 @@
 """
 Each protection switched off by itself: the judgement that finds nothing with it finds a fault without it.
 
-Each story has more of the bad luck that its protection is for. ``TOWN_SEEDS=200`` plays more of the same bad
+Each story has more of the bad luck that its protection is for. ``make proofs`` plays more of the same bad
 luck with every protection in place.
 """
 
-import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,6 +26,7 @@ from lockers.states import COMMAND_LIFE, OFFERABLE, CommandState, CompartmentSta
 from tests.lockers.town.judge import Findings
 from tests.lockers.town.luck import Luck
 from tests.lockers.town.played import played
+from tests.proofs import tries
 
 pytestmark = pytest.mark.django_db
 
@@ -34,7 +34,7 @@ Patch = pytest.MonkeyPatch
 #: Within so many seeds one shows that a protection is missing.
 PATIENCE = range(12)
 #: So many show that with it there is no harm.
-SEEDS = range(int(os.environ.get("TOWN_SEEDS", "4")) // 4)
+SEEDS = range(tries("TOWN_SEEDS", short=4, long=200) // 4)
 #: A courier's word that never comes, and a network that dies for a quarter of an hour over an open door.
 LOST_IN_THE_DARK = Luck(
     darkness_at_the_door=1,
@@ -401,6 +401,7 @@ def test_without_the_protection_there_is_harm(protection: Protection, monkeypatc
     assert any(getattr(story, kind) for story in found for kind in protection.faults)
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("protection", PROTECTIONS, ids=str)
 def test_with_the_protection_there_is_none(protection: Protection) -> None:
     assert [fault for seed in SEEDS for fault in story_of(protection, seed).faults] == []

@@ -1,6 +1,5 @@
-"""Many at once, on PostgreSQL: exactly one gets what there is one of. ``RACES=100`` runs more rounds."""
+"""Many at once, on PostgreSQL: exactly one gets what there is one of."""
 
-import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -28,9 +27,10 @@ from tests.lockers.conftest import (
     digits_of,
     state_of,
 )
+from tests.proofs import tries
 
-#: Rounds of the race for the last compartment; ``RACES=100`` is the long form.
-RACES = int(os.environ.get("RACES", "4"))
+#: Rounds of the race for the last compartment.
+RACES = tries("RACES", short=4, long=100)
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
@@ -72,6 +72,7 @@ def test_the_database_under_test_has_row_locks() -> None:
     assert connection.features.has_select_for_update
 
 
+@pytest.mark.proof
 def test_the_last_compartment_goes_to_exactly_one_of_fifty(noon: datetime) -> None:
     lockers = [a_locker((Size.L, Size.L)) for _ in range(RACES)]
     for locker in lockers:

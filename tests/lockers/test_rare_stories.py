@@ -5,7 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from lockers.device.allowlist import Allowlist, sequel
+from lockers import wire
+from lockers.device.allowlist import Allowlist, Sequel, sequel
 from lockers.services import claims, codes, commands, reservations, sweeps
 from lockers.sizes import Size
 from lockers.states import CompartmentState, DoorState
@@ -14,6 +15,7 @@ from tests.lockers.conftest import (
     a_cabinet,
     a_locker,
     a_reservation,
+    bound,
     compartment_of,
     door_of,
     intent_of,
@@ -48,7 +50,7 @@ def test_a_reserved_door_that_opened_by_itself_is_doubted_once_its_claim_ends(no
     locker = a_locker((Size.S,))
     cabinet = a_cabinet(locker, noon)
     reservation = a_reservation(locker, noon)
-    claims.bind(reservation, claims.lock(reservation))
+    bound(reservation)
     cabinet.say(
         cabinet.report("compartment_uncommanded_open", compartment_number=1),
         cabinet.report("compartment_closed", compartment_number=1),
@@ -123,6 +125,53 @@ def test_a_door_that_a_list_gave_to_others_is_not_opened_for_the_one_who_had_it(
     assert command not in commands.hand_out(cabinet.device, real_at=noon, except_for=frozenset())
 
 
+def test_a_door_that_a_list_gave_to_others_is_checked_if_it_opened_for_the_one_who_had_it(
+    noon: datetime,
+) -> None:
+    cabinet = a_cabinet(locker := a_locker((Size.S, Size.S)), noon)
+    by_list, by_phone = a_reservation(locker, noon), a_reservation(locker, noon)
+    codes.issue_for_deposits([by_list], at=noon)
+    command = commands.open_for_deposit(by_phone, at=noon, real_at=noon)
+    [sent] = commands.hand_out(cabinet.device, real_at=noon, except_for=frozenset())
+    number = sent.compartment.number
+    assert by_list.deposit_code is not None
+
+    # The power failed as the device gave the door away, and the other courier found it open.
+    cabinet.at += timedelta(seconds=10)
+    cabinet.say(
+        cabinet.report(
+            "code_accepted",
+            uuid4(),
+            entry_id=str(by_list.deposit_code.pk),
+            claim_id=str(by_list.pk),
+            purpose="deposit",
+            compartment_number=number,
+        ),
+        cabinet.report("compartments", compartments=[_OPEN_DOOR | {"compartment_number": number}]),
+    )
+    cabinet.opens(command)
+    cabinet.say(cabinet.report("deposit_done", compartment_number=number))
+    cabinet.closes(command)
+
+    assert intent_of(locker, number) == CompartmentState.NEEDS_CHECK
+
+
+def test_a_device_that_gave_a_door_away_lets_nobody_else_in_after_a_power_cut() -> None:
+    claim, other, command_id = (str(uuid4()) for _ in range(3))
+    given = {
+        "event": "code_accepted",
+        "transaction_id": command_id,
+        "data": {"entry_id": str(uuid4()), "claim_id": claim, "purpose": "deposit", "compartment_number": 1},
+    }
+    interrupted = {"action": "response", "transaction_id": command_id, "data": {"result": "error"}}
+    found_open = {"event": "compartments", "data": {"compartments": [_OPEN_DOOR]}}
+
+    happened = _sequel(given, interrupted, found_open)
+
+    assert happened.is_in_other_use(1, other)
+    assert not happened.is_in_other_use(1, claim)
+
+
 def test_a_device_knows_that_a_door_may_be_in_use_after_a_power_cut() -> None:
     found_open = {"event": "compartments", "data": {"compartments": [_OPEN_DOOR]}}
     interrupted = {
@@ -130,8 +179,13 @@ def test_a_device_knows_that_a_door_may_be_in_use_after_a_power_cut() -> None:
         "transaction_id": str(uuid4()),
         "data": {"result": "error", "error_code": "INTERRUPTED"},
     }
-    empty = Allowlist(version=1, as_of=("", 0), claims={}, entries=())
 
-    happened = sequel(empty, [interrupted, found_open], received_s=0.0, made_s=lambda report: 1.0, errands={})
+    happened = _sequel(interrupted, found_open)
 
     assert 1 in happened.spoilt or 1 in happened.uses
+
+
+def _sequel(*reports: wire.Envelope) -> Sequel:
+    """Return what a device takes to have happened since it was given an empty list."""
+    empty = Allowlist(version=1, as_of=("", 0), claims={}, entries=())
+    return sequel(empty, reports, received_s=0.0, made_s=lambda report: 1.0, errands={})

@@ -4,18 +4,17 @@ Seeds of bad luck over device, services and database: nothing late, double, lost
 ``test_protections`` shows that the same judgement finds fault once a protection is missing.
 """
 
-import os
-
 import pytest
 
 from tests.lockers.town.played import played
+from tests.proofs import tries
 
 pytestmark = pytest.mark.django_db
 
-#: ``TOWN_SEEDS=200`` plays more.
-SEEDS = range(int(os.environ.get("TOWN_SEEDS", "4")))
+SEEDS = range(tries("TOWN_SEEDS", short=4, long=200))
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("seed", SEEDS)
 def test_nothing_is_late_double_lost_or_wrongly_free(seed: int) -> None:
     assert played(seed).faults == []

@@ -4,13 +4,20 @@ from datetime import datetime
 from uuid import uuid4
 
 from common.clock import real_now
+from lockers.models import OpenCommand
 from lockers.sizes import Size
-from logistics.models import Bundle, Order, Parcel, ReportKind, Run, Stop
+from logistics.models import Bundle, Handling, Order, Parcel, ReportKind, Run, Stop
 from logistics.services import runs
 from logistics.services.taps import Tap
 from tests.logistics.builders import Village, a_parcel, at
 from tests.logistics.doors import Cabinet
 from tests.logistics.solving import released
+
+
+def open_door(stop: Stop, bundle: Bundle, *, when: datetime | None = None) -> OpenCommand:
+    """Ask at a stop for a door for a bundle, at eleven if not said otherwise."""
+    handling = Handling.objects.filter(stop=stop, parcel__bundle=bundle).order_by("is_void")[0]
+    return runs.open_door(handling, at=when or at(11), real_at=real_now())
 
 
 class Drive:
@@ -49,7 +56,7 @@ class Drive:
     def open(self, bundle: Bundle) -> None:
         """Open a door, put the goods in, and close it."""
         assert self.cabinet is not None
-        command = runs.open_door(self.run, stop=self.point_stop, bundle=bundle, at=at(11), real_at=real_now())
+        command = open_door(self.point_stop, bundle)
         self.cabinet.open_and_close(command, at=at(11))
 
     def deposit(self) -> "Drive":

@@ -16,7 +16,7 @@ from lockers.sizes import Size
 from logistics.models import Bundle, ReportKind
 from logistics.services import runs
 from tests.logistics.builders import Village, a_parcel, a_supply_point, at, dispatcher, driver, neighbour
-from tests.logistics.driving import Drive
+from tests.logistics.driving import Drive, open_door
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1"
@@ -234,9 +234,7 @@ def test_a_courier_is_given_no_codes_for_a_basic_locker() -> None:
 def test_a_resident_opens_online_and_is_told_the_truth_when_that_cannot_be() -> None:
     drive = BasicDrive()
     drive.start().load()
-    command = runs.open_door(
-        drive.run, stop=drive.point_stop, bundle=drive.bundle, at=at(11), real_at=real_now()
-    )
+    command = open_door(drive.point_stop, drive.bundle)
     assert commands.claim(command)
     for state in ("open", "closed"):
         said = dialect.Said(

@@ -21,6 +21,7 @@ from logistics.services.taps import Tap
 from logistics.states import ParcelState, RunState, StopState
 from tests.logistics.builders import Village, a_resident, a_supply_point, an_order, at
 from tests.logistics.doors import Cabinet
+from tests.logistics.driving import open_door
 from tests.logistics.solving import SolverHere, released
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -90,9 +91,7 @@ class Round:
 
     def open(self, stop: Stop) -> Compartment:
         """Open a door for the bundle, and close it again."""
-        command = runs.open_door(
-            self.run, stop=stop, bundle=Bundle.objects.get(pk=self.bundle.pk), at=at(11), real_at=real_now()
-        )
+        command = open_door(stop, Bundle.objects.get(pk=self.bundle.pk))
         self.cabinets[stop.pk].open_and_close(command, at=at(11))
         return command.compartment
 
@@ -345,7 +344,7 @@ def test_a_door_that_is_not_empty_is_checked_and_the_goods_go_behind_the_next_or
 def test_a_jam_that_the_locker_told_first_is_answered_with_the_next_place(num_doors: int) -> None:
     tour = Round()
     tour.fill(tour.first, but=num_doors)
-    command = runs.open_door(tour.run, stop=tour.first, bundle=tour.bundle, at=at(11), real_at=real_now())
+    command = open_door(tour.first, tour.bundle)
     tour.cabinets[tour.first.pk].jam(command, at=at(11))
 
     told = tour.told(tour.problem("door_jammed", compartment=command.compartment.number))

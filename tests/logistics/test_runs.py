@@ -26,7 +26,7 @@ from logistics.services import bundles, runs
 from logistics.services.taps import Tap
 from logistics.states import ParcelState, PoolState, RunState, StopState
 from tests.logistics.builders import Village, at
-from tests.logistics.driving import Drive
+from tests.logistics.driving import Drive, open_door
 from tests.logistics.solving import SolverHere
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -113,9 +113,7 @@ def test_a_run_that_has_not_started_takes_no_reports() -> None:
     with pytest.raises(RunNotUnderWay):
         drive.report(drive.tap(ReportKind.LOADED, drive.shop_stop, made_at=at(10)))
     with pytest.raises(RunNotUnderWay):
-        runs.open_door(
-            drive.run, stop=drive.point_stop, bundle=Bundle.objects.get(), at=at(10), real_at=real_now()
-        )
+        open_door(drive.point_stop, Bundle.objects.get(), when=at(10))
 
 
 def test_a_tap_counts_once_however_often_it_arrives() -> None:
@@ -195,7 +193,7 @@ def test_what_was_called_deposited_is_not_taken_for_undelivered_while_its_door_i
     drive = Drive().start().load()
     bundle = Bundle.objects.get()
     assert drive.cabinet is not None
-    command = runs.open_door(drive.run, stop=drive.point_stop, bundle=bundle, at=at(11), real_at=real_now())
+    command = open_door(drive.point_stop, bundle)
     drive.report(drive.tap(ReportKind.DEPOSITED, drive.point_stop, made_at=at(11)))
 
     drive.report(drive.tap(ReportKind.ARRIVED, drive.end, made_at=at(12)))
@@ -226,7 +224,7 @@ def test_a_jammed_door_leads_to_another_one() -> None:
     drive = Drive(village).start().load()
     bundle = Bundle.objects.get()
     assert drive.cabinet is not None
-    jammed = runs.open_door(drive.run, stop=drive.point_stop, bundle=bundle, at=at(11), real_at=real_now())
+    jammed = open_door(drive.point_stop, bundle)
     drive.cabinet.jam(jammed, at=at(11))
 
     drive.deposit()
@@ -242,9 +240,7 @@ def test_a_bundle_for_a_counter_has_no_door() -> None:
     drive = Drive(Village(with_locker=False, with_counter=True)).start().load()
 
     with pytest.raises(NothingToOpen):
-        runs.open_door(
-            drive.run, stop=drive.point_stop, bundle=Bundle.objects.get(), at=at(11), real_at=real_now()
-        )
+        open_door(drive.point_stop, Bundle.objects.get())
 
 
 def test_what_nobody_collects_becomes_overdue_and_keeps_its_compartment() -> None:

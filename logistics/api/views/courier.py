@@ -5,7 +5,7 @@ from uuid import UUID
 from django.db.models import Prefetch, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, status
-from rest_framework.exceptions import NotFound, PermissionDenied
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -24,7 +24,7 @@ from logistics.api.serializers import (
     RunSerializer,
 )
 from logistics.api.views.orders import IDEMPOTENCY_KEY
-from logistics.exceptions import RunTaken
+from logistics.exceptions import NothingToOpen, RunTaken
 from logistics.models import Bundle, Courier, Handling, Run, Stop
 from logistics.services import runs
 
@@ -124,18 +124,18 @@ class OpenDoorView(APIView):
     @extend_schema(request=OpenDoorInputSerializer, responses={202: OpenedDoorSerializer})
     def post(self, request: Request, run_id: UUID, stop_id: UUID) -> Response:
         """Open a compartment for a bundle."""
-        own = Stop.objects.filter(run__courier__in=principal_of(request).couriers)
-        stop = own.select_related("run").filter(pk=stop_id, run=run_id).first()
-        if stop is None:
-            own_run(request, run_id)
-            raise NotFound
         payload = OpenDoorInputSerializer(data=request.data)
-        payload.is_valid(raise_exception=True)
-        bundle = get_or_not_found(
-            Bundle.objects.filter(pool=stop.run.pool_id).select_related("reservation"),
-            payload.validated_data["bundle"],
-        )
-        command = runs.open_door(stop.run, stop=stop, bundle=bundle, at=now(), real_at=real_now())
+        handling = None
+        if payload.is_valid():
+            bundle_id = payload.validated_data["bundle"]
+            handling = runs.brought(run_id=run_id, stop_id=stop_id, bundle_id=bundle_id)
+        if handling is None or handling.stop.run.courier_id not in principal_of(request).couriers:
+            run = own_run(request, run_id)
+            get_or_not_found(run.stops.all(), stop_id)
+            payload.is_valid(raise_exception=True)
+            get_or_not_found(Bundle.objects.filter(pool=run.pool_id), bundle_id)
+            raise NothingToOpen
+        command = runs.open_door(handling, at=now(), real_at=real_now())
         return Response(OpenedDoorSerializer(command).data, status=status.HTTP_202_ACCEPTED)
 
 

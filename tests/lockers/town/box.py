@@ -81,6 +81,8 @@ class Box:
         self.do(self.controller.boot)
         if self.is_on:
             self._cabinet.moved = self._moved
+            for door in self._cabinet:
+                door.opening.is_noticed |= door.is_open and not door.is_blind
 
     def uptime_s(self) -> float:
         """Return how long the present life has lasted."""
@@ -134,3 +136,4 @@ class Box:
 
     def _moved(self, number: int, reading: Reading) -> None:
         self.do(self.controller.door_moved, number, reading)
+        self._cabinet[number].opening.is_noticed |= self.is_on

@@ -9,6 +9,16 @@ from lockers.device.hardware import Reading
 
 
 @dataclass(slots=True)
+class Opening:
+    """One time that a door opened, and what can be known of it."""
+
+    #: No lock was driven.
+    is_by_itself: bool = False
+    #: The device has seen the door open.
+    is_noticed: bool = False
+
+
+@dataclass(slots=True)
 class Door:
     """One door and what lies behind it."""
 
@@ -20,6 +30,8 @@ class Door:
     goods: list[UUID] = field(default_factory=list)
     #: The device opened it last, by its list and not by a command of the server.
     is_own_opening: bool = False
+    #: The last time that it opened.
+    opening: Opening = field(default_factory=Opening)
     #: Somebody uses it.
     is_taken: bool = False
     num_waiting: int = 0
@@ -73,10 +85,12 @@ class Cabinet:
         is_seen_open = door.is_open and not door.is_blind and door not in self._sprung
         return Reading.OPEN if is_seen_open else Reading.CLOSED
 
-    def spring(self, door: Door) -> None:
-        """Let a door spring open, if it can."""
-        if not door.is_jammed and not door.is_open:
-            door.is_open = True
+    def spring(self, door: Door, *, by_itself: bool = False) -> None:
+        """Let a door spring open, if it can; one that stands open does so for whom its lock was driven last."""
+        if door.is_open and not by_itself:
+            door.opening = Opening(is_noticed=door.opening.is_noticed)
+        elif not door.is_open and not door.is_jammed:
+            door.is_open, door.opening = True, Opening(is_by_itself=by_itself)
             self._sprung.append(door)
 
     @property

@@ -13,13 +13,11 @@ from django.db.models import QuerySet
 from lockers import signals, wire
 from lockers.models import Alarm, Compartment, Device, DeviceEvent, Locker, OpenCommand, Reservation
 from lockers.states import LIVE, TROUBLE, CommandState, CompartmentState, DoorState, Purpose, ReservationState
-from tests.lockers.town.cabinet import Cabinet, Door
+from tests.lockers.town.cabinet import Cabinet, Door, Opening
 
 #: Outcomes of a command that are possible if its lock was driven, and if it was not.
 AFTER_A_PULSE = frozenset(CommandState) - {CommandState.REFUSED, CommandState.FAILED} - LIVE
 WITHOUT_A_PULSE = frozenset({CommandState.REFUSED, CommandState.FAILED, CommandState.UNKNOWN})
-#: Nobody saw the door open, though it may have.
-UNSEEN = frozenset({CommandState.UNKNOWN, CommandState.JAMMED, CommandState.UNVERIFIED})
 #: Goods lie there for their resident, or nobody came for them in time.
 HELD = frozenset({ReservationState.DEPOSITED, ReservationState.COLLECTING, ReservationState.OVERDUE})
 UNDER_WAY = frozenset({CompartmentState.DEPOSITING, CompartmentState.COLLECTING})
@@ -43,8 +41,8 @@ class Findings:
 
     @property
     def faults(self) -> list[str]:
-        """Return what must never be; that nobody is called is another matter."""
-        kinds = (self.wrongly_free, self.lost, self.double, self.late, self.strange)
+        """Return what must never be."""
+        kinds = (self.wrongly_free, self.lost, self.double, self.late, self.strange, self.forgotten)
         return sorted(set().union(*kinds))
 
 
@@ -82,10 +80,13 @@ class Judge:
         self._seen: set[UUID] = set()
         #: Put where nobody can know of them before the device says that its door opened.
         self._untold: set[UUID] = set()
-        #: Put behind a door that opened for nobody, or that stood open when the device started.
-        self._doubtful: set[UUID] = set()
-        #: Doors of which only a guess can tell which command they opened for.
-        self._unexplained: set[int] = set()
+        #: Put behind a door that opened by itself: whether anything was, a look tells.
+        self._strays: dict[UUID, Opening] = {}
+        #: How the door had opened out of which they were taken.
+        self._taken_at: dict[UUID, Opening] = {}
+        #: Doors that opened by themselves while the device was off, and stood open when it started: only a
+        #: guess can tell that none of the commands opened them that the power failed in.
+        self._found_open: set[int] = set()
         self.found = Findings()
         signals.reservation_deposited.connect(self._note_deposited)
         signals.reservation_collected.connect(self._note_collected)
@@ -121,9 +122,11 @@ class Judge:
         elif command.compartment.commands.live().count() > 1:
             self.found.double.add(f"door {number} was pulsed while another command for it was pending")
 
-    def unexplained(self, door: Door) -> None:
-        """Note that a door opens by itself, or stands open when the device starts."""
-        self._unexplained.add(door.number)
+    def starting(self) -> None:
+        """Note that the device starts."""
+        for door in self._cabinet:
+            if door.is_open and door.opening.is_by_itself and not door.opening.is_noticed:
+                self._found_open.add(door.number)
 
     def reported(self, batch: list[wire.Envelope]) -> None:
         """Note what the device wants the server to know."""
@@ -135,8 +138,8 @@ class Judge:
         self.delivered.add(goods)
         if not is_told:
             self._untold.add(goods)
-        if door.number in self._unexplained:
-            self._doubtful.add(goods)
+        if door.opening.is_by_itself:
+            self._strays[goods] = door.opening
 
     def is_told(self, goods: UUID) -> bool:
         """Tell whether the server can know behind which door goods were put, as soon as somebody says so."""
@@ -156,6 +159,7 @@ class Judge:
     def cleared(self, door: Door) -> None:
         """Note that somebody took everything out."""
         self.in_hand |= set(door.goods)
+        self._taken_at |= dict.fromkeys(door.goods, door.opening)
         door.goods.clear()
 
     def returned(self, door: Door, goods: UUID) -> None:
@@ -167,8 +171,7 @@ class Judge:
 
     def found_goods(self, door: Door) -> None:
         """Note that a courier was sent to a door behind which something lies; now it is known."""
-        unexpected = set(door.goods) - self._exposed - self._untold
-        if unexpected and door.number not in self._unexplained:
+        if unexpected := set(door.goods) - self._exposed - self._untold - self._strays.keys():
             self.found.strange.add(f"a courier found {unexpected} behind door {door.number}")
         self._seen |= set(door.goods)
 
@@ -181,10 +184,17 @@ class Judge:
                 self.found.wrongly_free.add(f"door {number} is free and holds {goods}")
         if is_all_told:
             self.found.strange.update(self._wrong_doors())
+            self._untold.clear()
 
     def _unknowable(self, *, verify_empty: bool) -> set[UUID]:
-        """Return what may lie behind a free door, for it is to be looked at by the next who comes."""
-        return self._doubtful | (self._exposed - self._seen if verify_empty else set())
+        """
+        Return what may lie behind a free door.
+
+        Into a door to be verified the next who comes looks; of an opening that no device saw nobody knows.
+        """
+        unseen = {goods for goods, opening in self._strays.items() if not opening.is_noticed}
+        to_verify = self._exposed | self._strays.keys() if verify_empty else set()
+        return (unseen | to_verify) - self._seen
 
     def _note_deposited(self, reservation: Reservation, **_: Any) -> None:
         self._announced["deposited", reservation.pk] += 1
@@ -239,10 +249,8 @@ class Judge:
         """Tell whether the resident has it without anyone's knowledge: nobody saw the door open, or why."""
         if claim.reference not in self.in_hand:
             return False
-        if claim.compartment is not None and claim.compartment.number in self._unexplained:
-            return True
-        openings = claim.commands.filter(purpose=Purpose.COLLECT)
-        return claim.state == ReservationState.COLLECTING or openings.filter(state__in=UNSEEN).exists()
+        opening = self._taken_at[claim.reference]
+        return opening.is_by_itself or not opening.is_noticed or claim.state == ReservationState.COLLECTING
 
     def _doubles(self) -> Iterator[str]:
         yield from (f"{times} pulses for {one}" for one, times in self._pulses.items() if times > 1)
@@ -252,8 +260,7 @@ class Judge:
     def _wrong_doors(self) -> Iterator[str]:
         for number, believed in self._doors.ask():
             door = self._cabinet[number]
-            is_known = not door.is_blind and number not in self._unexplained
-            if is_known and door.is_open != (believed in {DoorState.OPEN, DoorState.LEFT_OPEN}):
+            if not door.is_blind and door.is_open != (believed in {DoorState.OPEN, DoorState.LEFT_OPEN}):
                 yield f"door {number} is open: {door.is_open}, believed {believed}"
 
     def _wrong_commands(self) -> Iterator[str]:
@@ -264,7 +271,9 @@ class Judge:
                 yield f"door {number} was pulsed by {command_id}, and nobody knows of it"
         for command_id, command in known.items():
             possible = AFTER_A_PULSE if self._pulses[command_id] else WITHOUT_A_PULSE
-            if command.compartment.number not in self._unexplained and command.state not in possible:
+            if command.compartment.number in self._found_open and not self._pulses[command_id]:
+                possible |= {CommandState.OPENED}
+            if command.state not in possible:
                 yield f"command {command_id} is {command.state}, pulsed {self._pulses[command_id]} times"
 
     def _forgotten(self) -> Iterator[str]:

@@ -49,6 +49,8 @@ class Luck:
     early_word: float = 0
     late_word: float = 0
     lost_word: float = 0
+    #: That who used the keypad says so by phone, too.
+    word_by_phone: float = 0
     door_left_open: float = 0
 
     # Residents and operators.
@@ -92,6 +94,7 @@ EVERYDAY = Luck(
     early_word=0.3,
     late_word=0.3,
     lost_word=0.15,
+    word_by_phone=0.3,
     door_left_open=0.1,
     only_looks=0.15,
     leaves_something=0.03,

@@ -67,8 +67,14 @@ def deliver(place: Place, claim: Reservation) -> Visit:
             if place.world.chance(place.luck.second_thoughts):
                 place.cabinet.close(door)
                 continue
-            yield from _put_in(place, claim, door, called)
-        yield from _say_so_later(place, claim, door, called)
+            # A word by phone does not say behind which door, and may come before the news of a door that
+            # opened by a code.
+            phones = not called.by_keypad or place.world.chance(place.luck.word_by_phone)
+            yield from _put_in(place, claim, door, called, phones=phones)
+        if called.by_keypad and not place.world.chance(place.luck.no_button):
+            place.box.do(place.box.controller.button_pressed, door.number)
+        if phones:
+            yield from _say_so_later(place, claim)
         return
 
 
@@ -88,23 +94,18 @@ def _is_refused(place: Place, claim: Reservation, door: Door, called: Called) ->
     return True
 
 
-def _put_in(place: Place, claim: Reservation, door: Door, called: Called) -> Visit:
+def _put_in(place: Place, claim: Reservation, door: Door, called: Called, *, phones: bool) -> Visit:
     if claim.reference not in door.goods:
         place.judge.put(door, claim.reference, is_told=not called.by_keypad)
     yield
-    if not called.by_keypad and place.world.chance(place.luck.early_word):
+    if phones and place.world.chance(place.luck.early_word):
         say_deposited(place, claim)
         yield
     if not place.world.chance(place.luck.door_left_open):
         place.cabinet.close(door)
 
 
-def _say_so_later(place: Place, claim: Reservation, door: Door, called: Called) -> Visit:
-    if called.by_keypad:
-        # A word by phone does not say behind which door; the button does.
-        if not place.world.chance(place.luck.no_button):
-            place.box.do(place.box.controller.button_pressed, door.number)
-        return
+def _say_so_later(place: Place, claim: Reservation) -> Visit:
     if place.world.chance(place.luck.late_word):
         for _ in range(place.world.dice.choice([5, 20])):
             yield

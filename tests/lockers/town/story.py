@@ -125,6 +125,8 @@ class Town:
         if not self.box.is_on and self._dice.random() < 0.3:
             self._boot()
         if self.world.chance(self.luck.sweep):
+            # A sensor takes a moment, but not so long.
+            self.cabinet.settle()
             self.world.now_s += self._dice.choice(self.luck.pause_s)
             self._sweep()
         self._somebody_moves()
@@ -132,9 +134,7 @@ class Town:
             self._breathe()
 
     def _boot(self) -> None:
-        for door in self.cabinet:
-            if door.is_open:
-                self.judge.unexplained(door)
+        self.judge.starting()
         self.box.boot()
         self.network.greet()
 
@@ -171,8 +171,7 @@ class Town:
         if self.world.chance(self.luck.blind_sensor) and not door.is_open:
             door.is_blind = True
         if self.world.chance(self.luck.opens_by_itself) and door.is_abandoned:
-            self.judge.unexplained(door)
-            self.cabinet.spring(door)
+            self.cabinet.spring(door, by_itself=True)
         if self.world.chance(self.luck.cancelled_claim):
             self._cancel_one()
         if self.world.chance(self.luck.blocked_door):
@@ -217,8 +216,8 @@ class Town:
         elif claim.reference not in self.judge.delivered:
             self._visits[claim.reference] = people.deliver(self, claim)
         elif claim.state not in WITHIN_REACH:
-            is_told = self.judge.is_told(claim.reference)
-            if is_told and claim.confirmed_at is None and not self.world.chance(self.luck.lost_word):
+            is_said = self.judge.is_told(claim.reference) or self.world.chance(self.luck.word_by_phone)
+            if is_said and claim.confirmed_at is None and not self.world.chance(self.luck.lost_word):
                 people.say_deposited(self, claim)
         elif claim.reference not in self.judge.in_hand:
             self._visits[claim.reference] = people.collect(self, claim)
@@ -263,6 +262,7 @@ class Town:
         self.network.recover()
         for visit in self._visits.values():
             visit.close()
+        self.cabinet.settle()
         for door in self.cabinet:
             self.cabinet.mend(door)
         if not self.box.is_on:
