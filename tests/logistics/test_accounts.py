@@ -79,3 +79,16 @@ def test_a_token_that_is_too_old_is_refused_and_later_deleted(loaded: LoadedRegi
 
     assert answers == [200, 401]
     assert AuthToken.objects.get().token_key == fresh[:15]
+
+
+@pytest.mark.parametrize(
+    "said", ["", "a", "ä\xff", "\x00", "{known}x", "{key}", "{key}0000", "{known} {known}"]
+)
+def test_what_is_no_token_signs_nobody_in(loaded: LoadedRegion, said: str) -> None:
+    user = accounts.open_account(username="a", role=Role.DISPATCHER, region=loaded.region)
+    known = accounts.issue_token(user)
+    token = said.format(known=known, key=known[:15])
+
+    answer = Client().get("/api/v1/me/", headers={"Authorization": f"Bearer {token}"})
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "authentication-failed")
