@@ -18,6 +18,7 @@ from django.db.models import F
 
 from common.clock import real_now
 from common.models import Intent, IntentState
+from common.prepared import Prepared, PreparedUpdate
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +68,8 @@ class Claim:
         LeaseLost
             If the lease ran out and someone else claimed a row.
         """
-        self._write(lease_until=real_now() + self.lease)
+        if self._mine().update(lease_until=real_now() + self.lease) != len(self.intent_ids):
+            raise LeaseLost
 
     def finish(self) -> None:
         """
@@ -78,7 +80,8 @@ class Claim:
         LeaseLost
             If someone else claimed a row since.
         """
-        self._write(state=IntentState.DONE, done_at=real_now(), token=None)
+        if _FINISH(ids=self.intent_ids, token=self.token, at=real_now()) != len(self.intent_ids):
+            raise LeaseLost
 
     def let_go(self) -> None:
         """Give the rows back as if they had not been claimed."""
@@ -98,14 +101,37 @@ class Claim:
             last_error=error[:2000],
         )
 
-    def _write(self, **values: Any) -> None:
-        if self._mine().update(**values) != len(self.intent_ids):
-            raise LeaseLost
-
     def _mine(self) -> models.QuerySet[Intent]:
         return Intent.objects.filter(pk__in=self.intent_ids, token=self.token, state=IntentState.CLAIMED)
 
 
+_BY_IDS = Prepared(
+    lambda ids: Intent.objects.filter(pk__among=ids).order_by("pk"), ids=[models.BigAutoField()]
+)
+_CLAIM = PreparedUpdate(
+    lambda ids, at, token, lease_until: (
+        Intent.objects.filter(pk__among=ids).claimable(at=at),
+        {
+            "state": IntentState.CLAIMED,
+            "token": token,
+            "lease_until": lease_until,
+            "attempts": F("attempts") + 1,
+        },
+    ),
+    ids=[models.BigAutoField()],
+    at=models.DateTimeField(),
+    token=models.UUIDField(),
+    lease_until=models.DateTimeField(),
+)
+_FINISH = PreparedUpdate(
+    lambda ids, token, at: (
+        Intent.objects.filter(pk__among=ids, token=token, state=IntentState.CLAIMED),
+        {"state": IntentState.DONE, "done_at": at, "token": None},
+    ),
+    ids=[models.BigAutoField()],
+    token=models.UUIDField(),
+    at=models.DateTimeField(),
+)
 _kinds: dict[str, Kind] = {}
 
 
@@ -182,7 +208,7 @@ def in_messages(intents: Iterable[Intent]) -> Iterator[Sequence[Intent]]:
 
 def perform(*intent_ids: int) -> None:
     """Claim intents and do their work; where there is nothing to claim, do nothing."""
-    for together in in_messages(Intent.objects.filter(pk__in=intent_ids).order_by("pk")):
+    for together in in_messages(_BY_IDS.all(ids=intent_ids)):
         _perform(_kinds[together[0].kind], together)
 
 
@@ -207,15 +233,9 @@ def _perform(kind: Kind, together: Sequence[Intent]) -> None:
 
 def _claim(intent_ids: Sequence[int], kind: Kind) -> Claim | None:
     token, moment = uuid4(), real_now()
-    those = Intent.objects.filter(pk__in=intent_ids)
-    num_claimed = those.claimable(at=moment).update(
-        state=IntentState.CLAIMED,
-        token=token,
-        lease_until=moment + kind.lease,
-        attempts=F("attempts") + 1,
-    )
+    num_claimed = _CLAIM(ids=intent_ids, at=moment, token=token, lease_until=moment + kind.lease)
     if num_claimed < len(intent_ids):
-        intent_ids = list(those.filter(token=token).values_list("pk", flat=True))
+        intent_ids = [intent.pk for intent in _BY_IDS.all(ids=intent_ids) if intent.token == token]
     claim = Claim(intent_ids=intent_ids, token=token, lease=kind.lease, max_attempts=kind.max_attempts)
     return claim if intent_ids else None
 

@@ -5,6 +5,7 @@ Django composes a query anew whenever it is asked. That takes longer than Postgr
 counts where people wait for a door and where many lockers report; decision 12 has the figures.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, cast
 
@@ -16,13 +17,16 @@ from django.db.models.sql.compiler import SQLCompiler
 
 ModelT = TypeVar("ModelT", bound=models.Model)
 T = TypeVar("T")
+#: The field of a value, or in a list that of several.
+Kind = models.Field[Any, Any] | list[models.Field[Any, Any]]
 
 
 class Asked(models.Expression):
-    """Stands in a prepared query for a value that is named when it is asked."""
+    """Stands in a prepared query for a value that is named when it is asked, or for several."""
 
-    def __init__(self, name: str, field: models.Field[Any, Any]) -> None:
-        super().__init__(output_field=field)
+    def __init__(self, name: str, field: Kind) -> None:
+        self.is_many = isinstance(field, list)
+        super().__init__(output_field=field[0] if isinstance(field, list) else field)
         self.name = name
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Any:
@@ -31,7 +35,31 @@ class Asked(models.Expression):
 
     def put(self, value: Any) -> Any:
         """Return a value as the database takes it."""
-        return self.output_field.get_db_prep_value(value, connection)
+        if not self.is_many:
+            return self.output_field.get_db_prep_value(value, connection)
+        values = [self.output_field.get_db_prep_value(one, connection) for one in value]
+        return values if connection.vendor == "postgresql" else json.dumps(values)
+
+
+@models.ForeignObject.register_lookup
+@models.Field.register_lookup
+class Among(models.Lookup[Any]):
+    """``in``, for several values that are named when a prepared query is asked."""
+
+    lookup_name = "among"
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Any:
+        """Return the comparison, as SQLite understands it."""
+        return self._compared("%s IN (SELECT value FROM json_each(%s))", compiler, connection)
+
+    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Any:
+        """Return the comparison, as PostgreSQL understands it."""
+        return self._compared("%s = ANY(%s)", compiler, connection)
+
+    def _compared(self, form: str, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Any:
+        own, own_params = self.process_lhs(compiler, connection)
+        others, params = self.process_rhs(compiler, connection)
+        return form % (own, others), [*own_params, *params]
 
 
 class Prepared(Generic[ModelT]):
@@ -40,11 +68,10 @@ class Prepared(Generic[ModelT]):
 
     Takes whatever a queryset of whole rows may say, ``select_related`` and annotations included, but no
     prefetching, and no values whose absence or number changes the query, as those of ``isnull`` and ``in``.
+    For ``in`` there is ``among``: ``Prepared(by_ids, ids=[UUIDField()])`` for a query with ``pk__among=ids``.
     """
 
-    def __init__(
-        self, compose: Callable[..., models.QuerySet[ModelT]], **values: models.Field[Any, Any]
-    ) -> None:
+    def __init__(self, compose: Callable[..., models.QuerySet[ModelT]], **values: Kind) -> None:
         self._compose = lambda: _Select(compose(**_asked(values)))
         self._composed: dict[str, _Select[ModelT]] = {}
 
@@ -73,23 +100,24 @@ class Prepared(Generic[ModelT]):
 
 
 class PreparedUpdate:
-    """A change of rows as ``Prepared`` finds them; what is set may depend on the values, too."""
+    """A change of rows, prepared likewise: which rows, and what is set."""
 
     def __init__(
-        self,
-        compose: Callable[..., models.QuerySet[Any]],
-        changes: Callable[..., dict[str, Any]],
-        **values: models.Field[Any, Any],
+        self, compose: Callable[..., tuple[models.QuerySet[Any], dict[str, Any]]], **values: Kind
     ) -> None:
-        self._compose = lambda: _Update(compose(**_asked(values)), changes(**_asked(values)))
+        self._compose = lambda: _Update(*compose(**_asked(values)))
         self._composed: dict[str, _Update] = {}
 
     def __call__(self, **values: Any) -> int:
         """Change the rows, and return how many."""
-        return _of_this_database(self._composed, self._compose).make(values)
+        return _of_this_database(self._composed, self._compose).make([values])
+
+    def each(self, those: Sequence[Mapping[str, Any]]) -> int:
+        """Make the change once for each of these values, and return how many rows were changed."""
+        return _of_this_database(self._composed, self._compose).make(those) if those else 0
 
 
-def _asked(values: Mapping[str, models.Field[Any, Any]]) -> dict[str, Asked]:
+def _asked(values: Mapping[str, Kind]) -> dict[str, Asked]:
     return {name: Asked(name, field) for name, field in values.items()}
 
 
@@ -107,12 +135,16 @@ class _Statement:
         self._sql = sql
         self._params = params
 
-    def run(self, cursor: Any, values: Mapping[str, Any]) -> None:
-        """Let a cursor execute it."""
+    def run(self, cursor: Any, *those: Mapping[str, Any]) -> None:
+        """Let a cursor execute it with each of these values."""
         given = [
-            param.put(values[param.name]) if isinstance(param, Asked) else param for param in self._params
+            [one.put(values[one.name]) if isinstance(one, Asked) else one for one in self._params]
+            for values in those
         ]
-        cursor.execute(self._sql, given)
+        if len(given) == 1:
+            cursor.execute(self._sql, given[0])
+        else:
+            cursor.executemany(self._sql, given)
 
 
 class _Select(Generic[ModelT]):
@@ -161,8 +193,8 @@ class _Update:
         query.add_update_values(changes)
         self._statement = _Statement(*query.get_compiler(connection=connection).as_sql())
 
-    def make(self, values: Mapping[str, Any]) -> int:
+    def make(self, those: Sequence[Mapping[str, Any]]) -> int:
         """Change the rows, and return how many."""
         with transaction.mark_for_rollback_on_error(), connection.cursor() as cursor:
-            self._statement.run(cursor, values)
+            self._statement.run(cursor, *those)
             return int(cursor.rowcount)

@@ -20,9 +20,7 @@ from lockers.sizes import Height, Size, Temperature
 from lockers.states import CompartmentState, DoorState, ReservationState
 
 _COUNT_UP = PreparedUpdate(
-    lambda locker: Locker.objects.filter(pk=locker),
-    lambda locker: {"revision": F("revision") + 1},
-    locker=UUIDField(),
+    lambda locker: (Locker.objects.filter(pk=locker), {"revision": F("revision") + 1}), locker=UUIDField()
 )
 
 

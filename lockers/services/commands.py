@@ -52,8 +52,10 @@ _UNSENT = Prepared(
     at=models.DateTimeField(),
 )
 _CLAIM = PreparedUpdate(
-    lambda command: OpenCommand.objects.filter(pk=command, state=CommandState.CREATED),
-    lambda command: {"state": CommandState.SENT},
+    lambda command: (
+        OpenCommand.objects.filter(pk=command, state=CommandState.CREATED),
+        {"state": CommandState.SENT},
+    ),
     command=models.UUIDField(),
 )
 

@@ -100,8 +100,10 @@ def test_one_row_is_what_is_got() -> None:
 def test_a_change_is_made_where_the_query_says_and_counted() -> None:
     locker, other = a_locker(), a_locker()
     rename = PreparedUpdate(
-        lambda locker, name: Locker.objects.filter(pk=locker).exclude(name=name),
-        lambda locker, name: {"name": name, "revision": F("revision") + 1},
+        lambda locker, name: (
+            Locker.objects.filter(pk=locker).exclude(name=name),
+            {"name": name, "revision": F("revision") + 1},
+        ),
         locker=models.UUIDField(),
         name=models.CharField(),
     )
@@ -113,3 +115,21 @@ def test_a_change_is_made_where_the_query_says_and_counted() -> None:
     renamed = Locker.objects.get(pk=locker.pk)
     assert (renamed.name, renamed.revision) == ("Am Brink", before + 1)
     assert Locker.objects.get(pk=other.pk).name != "Am Brink"
+    assert rename.each([{"locker": locker.pk, "name": "Mitte"}, {"locker": other.pk, "name": "Ost"}]) == 2
+    assert [Locker.objects.get(pk=one.pk).name for one in (locker, other)] == ["Mitte", "Ost"]
+    assert rename.each([]) == 0
+
+
+def test_among_several_values_those_rows_are_found_that_in_finds(noon: datetime) -> None:
+    lockers = [a_locker((Size.S, Size.M)) for _ in range(3)]
+    here = Prepared(
+        lambda lockers, numbers: Compartment.objects.filter(locker__among=lockers, number__among=numbers),
+        lockers=[models.UUIDField()],
+        numbers=[models.PositiveIntegerField()],
+    )
+
+    for some in (lockers, lockers[:1], []):
+        for numbers in ([1, 2], [2], []):
+            expected = Compartment.objects.filter(locker__in=some, number__in=numbers)
+            found = here.all(lockers=[locker.pk for locker in some], numbers=numbers)
+            assert {row.pk for row in found} == {row.pk for row in expected}
