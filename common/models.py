@@ -1,6 +1,6 @@
 """Rows of the foundation: intents, remembered answers, what happened."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
@@ -26,9 +26,9 @@ class IntentQuerySet(models.QuerySet["Intent"]):
             | Q(state=IntentState.CLAIMED, lease_until__lt=at)
         )
 
-    def to_hand_out(self, *, at: datetime, again_after: timedelta) -> "IntentQuerySet":
-        """Claimable intents whose last message, if any, is old enough to count as lost."""
-        return self.claimable(at=at).filter(Q(handed_out_at=None) | Q(handed_out_at__lt=at - again_after))
+    def to_hand_out(self, *, at: datetime, lost_before: datetime) -> "IntentQuerySet":
+        """Claimable intents without a message, or with one so old that it may count as lost."""
+        return self.claimable(at=at).filter(Q(handed_out_at=None) | Q(handed_out_at__lt=lost_before))
 
 
 class Intent(models.Model):

@@ -6,10 +6,11 @@ from functools import cache
 from itertools import chain
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import BigAutoField, CharField, DateTimeField, F
 
 from common import intents
 from common.models import Intent
+from common.prepared import Prepared, PreparedUpdate
 
 #: A message this old counts as lost; sooner would double the queue behind a worker that is merely slow.
 AGAIN_AFTER = timedelta(seconds=60)
@@ -21,6 +22,28 @@ BATCH = 200
 #: With so many messages before them in their queue, intents that are worked on together wait here for others.
 FEW = 2
 
+_ANY_OPEN = Prepared(
+    lambda at, lost_before: Intent.objects.to_hand_out(at=at, lost_before=lost_before).only("pk")[:1],
+    at=DateTimeField(),
+    lost_before=DateTimeField(),
+)
+_DUE = Prepared(
+    lambda at, lost_before, gathering: (
+        Intent.objects.to_hand_out(at=at, lost_before=lost_before)
+        .exclude(handed_out_at=None, kind__among=gathering)
+        .order_by(F("handed_out_at").asc(nulls_first=True), "pk")
+        .select_for_update(skip_locked=True)[:BATCH]
+    ),
+    at=DateTimeField(),
+    lost_before=DateTimeField(),
+    gathering=[CharField()],
+)
+_HAND_OUT = PreparedUpdate(
+    lambda intents, at: (Intent.objects.filter(pk__among=intents), {"handed_out_at": at}),
+    intents=[BigAutoField()],
+    at=DateTimeField(),
+)
+
 
 def hand_out(
     publish: Callable[[Sequence[int], str], None], *, at: datetime, length: Callable[[str], int]
@@ -31,18 +54,16 @@ def hand_out(
     ``publish`` takes the identifiers that go into one message, and the queue; ``length`` tells how many
     messages wait in a queue. ``at`` is real time.
     """
-    open_intents = Intent.objects.to_hand_out(at=at, again_after=AGAIN_AFTER_IF_IDLE)
-    if not open_intents.exists():
+    moments = {"at": at, "lost_before": at - AGAIN_AFTER_IF_IDLE}
+    if _ANY_OPEN.first(**moments) is None:
         # Most passes find nothing; they should not take SQLite's one write lock to learn it.
         return 0
     length = cache(length)
     gathering = [kind.name for kind in intents.joint_kinds() if length(kind.queue) >= FEW]
-    open_intents = open_intents.exclude(handed_out_at=None, kind__in=gathering)
     with transaction.atomic():
-        new_first = open_intents.order_by(F("handed_out_at").asc(nulls_first=True), "pk")
-        due = list(new_first.select_for_update(skip_locked=True)[:BATCH])
+        due = _DUE.all(**moments, gathering=gathering)
         chosen = [intent for intent in due if _needs_message(intent, at=at, length=length)]
-        Intent.objects.filter(pk__in=[intent.pk for intent in chosen]).update(handed_out_at=at)
+        _HAND_OUT(intents=[intent.pk for intent in chosen], at=at)
     messages = [[intent.pk for intent in alike] for alike in intents.in_messages(chosen)]
     queue_of = {intent.pk: intent.queue for intent in chosen}
     for done, message in enumerate(messages):

@@ -12,6 +12,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import UUIDField
+
+from common.prepared import Prepared
 from lockers import keys, wire
 from lockers.exceptions import BadSignature, MalformedMessage, StaleEpoch, UnknownDevice
 from lockers.models import Device, OpenCommand
@@ -21,6 +24,11 @@ from lockers.reading import mapping as _mapping
 from lockers.reading import moment as _moment
 from lockers.reading import number as _number
 from lockers.reading import text as _text
+
+_IN_SERVICE = Prepared(
+    lambda devices: Device.objects.in_service().full().select_related("locker").filter(pk__among=devices),
+    devices=[UUIDField()],
+)
 
 _BOOT_ID = re.compile(r"[0-9]{8}-[0-9a-f]{8,32}")
 _NONCE = re.compile(r"[0-9A-Za-z_-]{16,64}")
@@ -90,7 +98,7 @@ def devices_named_by(envelopes: Iterable[Mapping[str, Any]]) -> Mapping[UUID, De
     for envelope in envelopes:
         with suppress(MalformedMessage):
             named.add(_uuid(envelope.get("kid"), "kid"))
-    return Device.objects.in_service().full().select_related("locker").in_bulk(list(named))
+    return {device.pk: device for device in _IN_SERVICE.all(devices=named)}
 
 
 def signer_of(envelope: Mapping[str, Any], known: Mapping[UUID, Device]) -> Device:

@@ -11,13 +11,31 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import BigAutoField, CharField, DateTimeField, UUIDField
 from django.dispatch import Signal
 
 from common import events
+from common.prepared import Prepared, PreparedUpdate
 from lockers import signals
 from lockers.alarms import RULES, AlarmKind, AlarmLevel
 from lockers.models import Alarm, Compartment, Device
 from lockers.models.alarms import AlarmQuerySet
+
+_OPEN_AT_LOCKER = Prepared(
+    lambda locker, kind, zone: Alarm.objects.open().filter(locker=locker, kind=kind, zone=zone),
+    locker=UUIDField(),
+    kind=CharField(),
+    zone=CharField(),
+)
+_OPEN_AT_DOOR = Prepared(
+    lambda compartment: Alarm.objects.open().filter(compartment=compartment).select_related("device"),
+    compartment=BigAutoField(),
+)
+_END = PreparedUpdate(
+    lambda alarm, at: (Alarm.objects.open().filter(pk=alarm), {"ended_at": at}),
+    alarm=UUIDField(),
+    at=DateTimeField(),
+)
 
 
 @transaction.atomic(savepoint=False)
@@ -41,7 +59,8 @@ def raise_alarm(
     wanted = {"locker": device.locker, "compartment": compartment, "kind": kind, "zone": zone}
     new = Alarm(**wanted, device=device, level=level, facts=facts, raised_at=real_at)
     Alarm.objects.bulk_create([new], ignore_conflicts=True)
-    alarm = Alarm.objects.open().get(**wanted)
+    open_ones = _OPEN_AT_LOCKER.all(locker=device.locker_id, kind=kind, zone=zone)
+    [alarm] = [one for one in open_ones if one.compartment_id == (compartment and compartment.pk)]
     alarm.locker, alarm.compartment = device.locker, compartment
     if compartment is not None and not compartment.has_alarm:
         compartment.write(has_alarm=True)
@@ -80,7 +99,7 @@ def end_at_door(
     if not compartment.has_alarm:
         return
     left = 0
-    for alarm in compartment.alarms.open().select_related("device"):
+    for alarm in _OPEN_AT_DOOR.all(compartment=compartment.pk):
         alarm.locker = compartment.locker
         if alarm.kind in kinds:
             _end(alarm, at=at, real_at=real_at)
@@ -92,7 +111,7 @@ def end_at_door(
 
 @transaction.atomic(savepoint=False)
 def _end(alarm: Alarm, *, at: datetime, real_at: datetime) -> None:
-    if not Alarm.objects.open().filter(pk=alarm.pk).update(ended_at=real_at):
+    if not _END(alarm=alarm.pk, at=real_at):
         return
     alarm.ended_at = real_at
     _announce(signals.alarm_ended, "alarm_ended", alarm, at=at)

@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import DateTimeField, UUIDField
 from django.db.models.functions import Least
 
 from common import events
+from common.prepared import PreparedUpdate
 from lockers import keys
 from lockers.alarms import AlarmKind
 from lockers.exceptions import BadProvisioningToken, StaleEpoch
@@ -20,6 +22,15 @@ from lockers.states import OFFLINE_AFTER, SUSPECT_FOR, CommandState, LinkState, 
 TOKEN_LIFE = timedelta(hours=24)
 #: Being heard of again so soon is not written down.
 SEEN_RESOLUTION = timedelta(seconds=3)
+
+_SEEN = PreparedUpdate(
+    lambda devices, at: (
+        Device.objects.in_service().filter(pk__among=devices),
+        {"state": LinkState.ONLINE, "last_seen_at": at},
+    ),
+    devices=[UUIDField()],
+    at=DateTimeField(),
+)
 
 
 def issue_token(locker: Locker, *, real_at: datetime) -> str:
@@ -165,7 +176,7 @@ def hear_all(those: Iterable[Device], *, real_at: datetime) -> None:
     """Note that devices spoke, each in its present connection."""
     unseen = [device.pk for device in those if not _was_seen(device, real_at=real_at)]
     if unseen:
-        Device.objects.in_service().filter(pk__in=unseen).update(state=LinkState.ONLINE, last_seen_at=real_at)
+        _SEEN(devices=unseen, at=real_at)
 
 
 def suspect(device_id: UUID, *, real_at: datetime) -> None:

@@ -8,15 +8,24 @@ costs is shared, the more the busier it gets.
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import reduce
-from operator import or_
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import (
+    BigAutoField,
+    BigIntegerField,
+    CharField,
+    DateTimeField,
+    Exists,
+    F,
+    OuterRef,
+    Q,
+    UUIDField,
+)
 
 from common import intents
 from common.exceptions import DomainError
+from common.prepared import Prepared, PreparedUpdate
 from lockers.link import Report
 from lockers.models import Device, DeviceBoot, DeviceEvent, Locker, Reservation
 from lockers.services import devices, reports, rows
@@ -27,6 +36,65 @@ APPLY = "lockers.apply_events"
 APPLIED_TOGETHER = 20
 
 _Take = Callable[[reports.Scene, DeviceEvent], None]
+
+_DEVICES = Prepared(
+    lambda devices: Device.objects.select_for_update(no_key=True).filter(pk__among=devices).order_by("pk"),
+    devices=[UUIDField()],
+)
+_LOCKERS = Prepared(
+    lambda devices: (
+        Locker.objects.select_for_update(no_key=True, of=["self"])
+        .filter(devices__pk__among=devices)
+        .order_by("pk")
+    ),
+    devices=[UUIDField()],
+)
+_BOOTS = Prepared(
+    lambda devices, names: DeviceBoot.objects.filter(device__among=devices, boot_id__among=names),
+    devices=[UUIDField()],
+    names=[CharField()],
+)
+_BEHIND = Prepared(
+    lambda devices: (
+        DeviceBoot.objects.filter(device__among=devices, applied_seq__lt=F("accepted_seq"))
+        .select_related("device")
+        .order_by("device__locker", "device", "boot_id")
+    ),
+    devices=[UUIDField()],
+)
+_BETWEEN = Prepared(
+    lambda device, boot, after, through: DeviceEvent.objects.filter(
+        device=device, boot_id=boot, seq__gt=after, seq__lte=through
+    ).order_by("seq"),
+    device=UUIDField(),
+    boot=CharField(),
+    after=BigIntegerField(),
+    through=BigIntegerField(),
+)
+_ACCEPT = PreparedUpdate(
+    lambda boot, through: (DeviceBoot.objects.filter(pk=boot), {"accepted_seq": through}),
+    boot=BigAutoField(),
+    through=BigIntegerField(),
+)
+_APPLY_THROUGH = PreparedUpdate(
+    lambda boot, through: (DeviceBoot.objects.filter(pk=boot), {"applied_seq": through}),
+    boot=BigAutoField(),
+    through=BigIntegerField(),
+)
+_APPLIED = PreparedUpdate(
+    lambda events, at: (DeviceEvent.objects.filter(pk__among=events), {"applied_at": at}),
+    events=[BigAutoField()],
+    at=DateTimeField(),
+)
+_IS_CLAIMED = Exists(Reservation.objects.holding().filter(locker=OuterRef("pk")))
+_COUNT_UP = PreparedUpdate(
+    lambda claims, doors: (
+        Locker.objects.filter(Q(pk__among=claims) | Q(_IS_CLAIMED, pk__among=doors)),
+        {"revision": F("revision") + 1},
+    ),
+    claims=[UUIDField()],
+    doors=[UUIDField()],
+)
 
 
 def receive(device: Device, batch: Sequence[Report], *, real_at: datetime) -> Mapping[str, int]:
@@ -44,7 +112,7 @@ def receive_all(
     What was received before changes nothing. Returns, for each device and each boot in its batch, the number
     up to which nothing is missing: the device may forget those.
     """
-    locked = Device.objects.select_for_update(no_key=True).order_by("pk").in_bulk(list(batches))
+    locked = {device.pk: device for device in _DEVICES.all(devices=batches)}
     boots = _boots(batches)
     intakes = [_Intake(locked[device_id], batch, boots[device_id]) for device_id, batch in batches.items()]
     heard = [intake for intake in intakes if intake.fresh]
@@ -53,7 +121,7 @@ def receive_all(
     present = [intake.device for intake in heard if intake.is_of_present_connection]
     devices.hear_all(present, real_at=real_at)
     advanced = [boot for intake in heard for boot in intake.advance()]
-    DeviceBoot.objects.bulk_update(advanced, ["accepted_seq"])
+    _ACCEPT.each([{"boot": boot.pk, "through": boot.accepted_seq} for boot in advanced])
     for intake in intakes:
         intake.note_what_is_missing(real_at=real_at)
     return {intake.device.pk: intake.accepted for intake in intakes}
@@ -72,8 +140,7 @@ def apply_all(device_ids: Collection[UUID], *, at: datetime) -> int:
     ``at`` is business time.
     """
     # The lockers' locks keep two callers apart; what is received meanwhile asks again.
-    locked = Locker.objects.select_for_update(no_key=True).order_by("pk")
-    lockers = locked.in_bulk(list(Device.objects.filter(pk__in=device_ids).values_list("locker", flat=True)))
+    lockers = {locker.pk: locker for locker in _LOCKERS.all(devices=device_ids)}
     behind = _behind(device_ids, lockers)
     waiting = _waiting([boot for boots in behind for boot in boots])
     scenes = [reports.Scene(boots[0].device, at=at) for boots in behind]
@@ -194,7 +261,7 @@ def _boots(batches: Mapping[UUID, Sequence[Report]]) -> Mapping[UUID, Mapping[st
     wanted = {device_id: {report.boot_id for report in batch} for device_id, batch in batches.items()}
     names = set().union(*wanted.values())
     boots: dict[UUID, dict[str, DeviceBoot]] = {device_id: {} for device_id in batches}
-    for boot in DeviceBoot.objects.filter(device__in=batches, boot_id__in=names):
+    for boot in _BOOTS.all(devices=batches, names=names):
         if boot.boot_id in wanted[boot.device_id]:
             boots[boot.device_id][boot.boot_id] = boot
     for device_id, of_device in wanted.items():
@@ -236,8 +303,7 @@ def _advance(boot: DeviceBoot, ahead: Collection[int]) -> bool:
 def _behind(device_ids: Collection[UUID], lockers: Mapping[UUID, Locker]) -> Collection[Sequence[DeviceBoot]]:
     """Return, for each device, the boots of which reports wait, oldest first."""
     behind: dict[UUID, list[DeviceBoot]] = defaultdict(list)
-    waiting = DeviceBoot.objects.filter(device__in=device_ids, applied_seq__lt=F("accepted_seq"))
-    for boot in waiting.select_related("device").order_by("device__locker", "device", "boot_id"):
+    for boot in _BEHIND.all(devices=device_ids):
         boot.device.locker = lockers[boot.device.locker_id]
         behind[boot.device_id].append(boot)
     return behind.values()
@@ -245,22 +311,12 @@ def _behind(device_ids: Collection[UUID], lockers: Mapping[UUID, Locker]) -> Col
 
 def _waiting(boots: Sequence[DeviceBoot]) -> Mapping[int, Sequence[DeviceEvent]]:
     """Return the reports that wait, by boot and in their order."""
-    waiting: dict[int, list[DeviceEvent]] = {boot.pk: [] for boot in boots}
-    if not boots:
-        return waiting
-    pk_of = {(boot.device_id, boot.boot_id): boot.pk for boot in boots}
-    of_boots = (
-        Q(
-            device=boot.device_id,
-            boot_id=boot.boot_id,
-            seq__gt=boot.applied_seq,
-            seq__lte=boot.accepted_seq,
+    return {
+        boot.pk: _BETWEEN.all(
+            device=boot.device_id, boot=boot.boot_id, after=boot.applied_seq, through=boot.accepted_seq
         )
         for boot in boots
-    )
-    for event in DeviceEvent.objects.filter(reduce(or_, of_boots)).order_by("seq"):
-        waiting[pk_of[event.device_id, event.boot_id]].append(event)
-    return waiting
+    }
 
 
 def _follows(first: DeviceEvent, boot: DeviceBoot, applied: Sequence[DeviceBoot]) -> bool:
@@ -332,9 +388,7 @@ def _note_changes(scenes: Sequence[reports.Scene]) -> None:
     doors = {scene.locker.pk for scene in scenes if scene.touches_doors}
     if not claims | doors:
         return
-    claimed = Exists(Reservation.objects.holding().filter(locker=OuterRef("pk")))
-    is_concerned = Q(pk__in=claims) | Q(claimed, pk__in=doors)
-    Locker.objects.filter(is_concerned).update(revision=F("revision") + 1)
+    _COUNT_UP(claims=claims, doors=doors)
 
 
 def _note_applied(
@@ -342,9 +396,7 @@ def _note_applied(
 ) -> int:
     """Note which reports took effect, and return how many did."""
     done = [event for boot in applied for event in waiting[boot.pk]]
-    DeviceEvent.objects.filter(pk__in=[event.pk for event in done]).update(applied_at=at)
-    for boot in applied:
-        # What the device no longer has counts as applied.
-        boot.applied_seq = boot.accepted_seq
-    DeviceBoot.objects.bulk_update(applied, ["applied_seq"])
+    _APPLIED(events=[event.pk for event in done], at=at)
+    # What the device no longer has counts as applied.
+    _APPLY_THROUGH.each([{"boot": boot.pk, "through": boot.accepted_seq} for boot in applied])
     return len(done)

@@ -20,12 +20,11 @@ from lockers.services import (
     codes,
     keypad,
     reservations,
+    rows,
     sensors,
 )
-from lockers.services.rows import Rows
 from lockers.states import (
     COMMAND_TRANSITIONS,
-    LIVE,
     MAX_JAMS,
     CodeState,
     CommandState,
@@ -42,7 +41,6 @@ _IN_DOUBT: Mapping[str, CommandState] = {
     "HARDWARE_FAILED": CommandState.FAILED,
 }
 _NOT_OF_DOORS = frozenset({"booted", "allowlist_stored", "tamper", "temperature", "power"})
-_ON_THE_WAY = LIVE - {CommandState.CREATED}
 _IN_PROGRESS = frozenset({ReservationState.DEPOSITING, ReservationState.COLLECTING})
 
 
@@ -57,7 +55,7 @@ class Scene:
         self._device = device
         self._at = at
         self._real_at: datetime
-        self.rows = Rows(device)
+        self.rows = rows.Rows(device)
         #: Whether doors may stand otherwise than before.
         self.touches_doors = False
         self._has_decided_alone = False
@@ -152,14 +150,14 @@ class Scene:
 
     def _snapshot(self, event: DeviceEvent) -> None:
         """Take the doors as they are; what moved unreported is settled as if it had been reported."""
-        rows = event.data["compartments"]
-        self.rows.read_compartments({row["compartment_number"] for row in rows})
+        told = event.data["compartments"]
+        self.rows.read_compartments({row["compartment_number"] for row in told})
         idle: list[Compartment] = []
-        for row in rows:
+        for row in told:
             compartment = self.rows.compartment(row["compartment_number"])
             door = DoorState(row["door_state"])
             if door == DoorState.OPEN and compartment.door not in {DoorState.OPEN, DoorState.LEFT_OPEN}:
-                self._found_open(compartment)
+                self._found_open(event, compartment)
             elif door == DoorState.CLOSED and compartment.door not in {DoorState.CLOSED, DoorState.JAMMED}:
                 if compartment.state in {CompartmentState.FREE, CompartmentState.RESERVED}:
                     idle.append(compartment)
@@ -227,7 +225,7 @@ class Scene:
         if reservation.state == ReservationState.DEPOSITED and reservation.compartment is not None:
             # The courier's word came first, and of which of the two doors it spoke nobody knows.
             for door in (reservation.compartment, compartment):
-                cabinets.demand_check(door, reason="two_doors", at=self._at)
+                cabinets.demand_check(door, reason=reservations.TWO_DOORS, at=self._at)
             return
         if reservation.state not in {ReservationState.RESERVED, ReservationState.DEPOSITING}:
             return
@@ -242,7 +240,7 @@ class Scene:
             commands_to_come = compartment.commands.filter(reservation=holder, state=CommandState.CREATED)
             commands_to_come.update(state=CommandState.REFUSED, reason="door-in-other-use")
         elif holder is not None:
-            self._shared(compartment)
+            self._doubt_goods(compartment, reservations.TWO_CLAIMS)
             return
         if compartment.state == CompartmentState.FREE:
             compartment.advance(CompartmentState.RESERVED)
@@ -262,14 +260,15 @@ class Scene:
 
     # What follows.
 
-    def _found_open(self, compartment: Compartment) -> None:
-        """Ascribe an open door to the last command whose outcome is not known; it is amended."""
-        # A command that was never sent has opened nothing.
-        in_question = compartment.commands.filter(state__in=_ON_THE_WAY | {CommandState.UNKNOWN})
+    def _found_open(self, event: DeviceEvent, compartment: Compartment) -> None:
+        """Ascribe an open door to the command that may have opened it, if there is one; it is amended."""
         if self._device.profile == Profile.BASIC:
             # It shows every opening in a snapshot, not only what happened while nobody could be told.
-            in_question = in_question.filter(expires_at__gte=self._real_at - PULSE_EXPLAINS)
-        command = in_question.order_by("-created_at").first()
+            lately = self._real_at - PULSE_EXPLAINS
+            unclear = compartment.commands.filter(state__in=rows.UNCLEAR, expires_at__gte=lately)
+            command = unclear.order_by("-created_at").first()
+        else:
+            command = rows.command_in_question(event, compartment)
         if command is not None:
             self._opened(command, CommandState.OPENED, None)
         elif compartment.door == DoorState.CLOSED:
@@ -299,6 +298,8 @@ class Scene:
         elif reservation.compartment_id != compartment.pk:
             _unlock(compartment)
             self._opened_too_late(reservation, compartment)
+            if command.purpose == Purpose.DEPOSIT:
+                self._deposited_elsewhere(reservation)
         elif command.purpose == Purpose.DEPOSIT:
             self._begin_deposit(reservation, compartment)
         else:
@@ -410,18 +411,25 @@ class Scene:
 
     def _opened_too_late(self, reservation: Reservation, compartment: Compartment) -> None:
         """Have a compartment checked whose door opened for someone who no longer had a claim to it."""
-        holder = self.rows.holder(compartment)
         if compartment.state in {CompartmentState.FREE, CompartmentState.RESERVED}:
             cabinets.demand_check(compartment, reason="opened_after_claim_ended", at=self._at)
             self.rows.forget()
-        elif holder is not None and holder.pk != reservation.pk:
-            self._shared(compartment)
+            return
+        holder = self.rows.holder(compartment)
+        if holder is not None and holder.pk != reservation.pk:
+            self._doubt_goods(compartment, reservations.TWO_CLAIMS)
 
-    def _shared(self, compartment: Compartment) -> None:
-        """Have a compartment checked that two were let in to: somebody has to look before anyone gets in."""
-        cabinets.demand_check(compartment, reason=reservations.TWO_CLAIMS, at=self._at)
+    def _deposited_elsewhere(self, reservation: Reservation) -> None:
+        """Doubt a deposit whose courier was let in to another door since, by what we did not know of."""
+        has_begun = reservation.state in {ReservationState.DEPOSITING, ReservationState.DEPOSITED}
+        if reservation.compartment is not None and has_begun:
+            self._doubt_goods(reservation.compartment, reservations.TWO_DOORS)
+
+    def _doubt_goods(self, compartment: Compartment, reason: str) -> None:
+        """Have a compartment checked of which no word tells what lies there: nobody gets in before."""
+        cabinets.demand_check(compartment, reason=reason, at=self._at)
         # Whatever else is wrong there, this is what counts.
-        compartment.write(trouble=reservations.TWO_CLAIMS)
+        compartment.write(trouble=reason)
         self.rows.forget()
 
     def _raise_alarm(

@@ -12,8 +12,8 @@ from lockers.models import LockerCode, Reservation
 from lockers.services import claims, codes
 from lockers.states import CompartmentState, ReservationState
 
-#: Two were let in to one compartment: whose goods lie there nobody's word tells, only a look.
-TWO_CLAIMS = "two_claims"
+#: Two were let in to one compartment, or one to two: what lies there, and whose, no word tells, only a look.
+TWO_CLAIMS, TWO_DOORS = "two_claims", "two_doors"
 
 
 @transaction.atomic
@@ -68,7 +68,7 @@ def _complete_deposit(reservation: Reservation, *, at: datetime) -> bool:
         return False
     if reservation.state != ReservationState.DEPOSITING:
         return False
-    if reservation.compartment is not None and reservation.compartment.trouble == TWO_CLAIMS:
+    if reservation.compartment is not None and reservation.compartment.trouble in {TWO_CLAIMS, TWO_DOORS}:
         return False
     note_deposited(reservation, at=at)
     return True

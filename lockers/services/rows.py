@@ -2,15 +2,14 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import reduce
-from operator import or_
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import BigAutoField, PositiveSmallIntegerField, Q, UUIDField
 
+from common.prepared import Prepared
 from lockers.exceptions import UnknownCompartment
 from lockers.models import Compartment, Device, DeviceEvent, OpenCommand, Reservation
-from lockers.states import HOLDING
+from lockers.states import HOLDING, LIVE, CommandState
 
 #: Reports of a door that say so without a command, and those of them that matter to who has goods behind it.
 _OF_DOORS = frozenset(
@@ -23,6 +22,30 @@ _OF_DOORS = frozenset(
     }
 )
 _OF_GOODS = frozenset({"compartment_closed", "collection_done", "deposit_done"})
+#: Commands that may have opened a door without anyone's knowledge; one that was never sent has not.
+UNCLEAR = LIVE - {CommandState.CREATED} | {CommandState.UNKNOWN}
+
+_COMMANDS = OpenCommand.objects.select_related(
+    "compartment", "reservation__code", "reservation__deposit_code"
+)
+_COMMAND = Prepared(
+    lambda command, device: _COMMANDS.filter(pk=command, device=device),
+    command=UUIDField(),
+    device=UUIDField(),
+)
+_DOORS = Prepared(
+    lambda lockers, numbers: Compartment.objects.filter(locker__among=lockers, number__among=numbers),
+    lockers=[UUIDField()],
+    numbers=[PositiveSmallIntegerField()],
+)
+_HOLDERS = Prepared(
+    lambda compartments: (
+        Reservation.objects.holding()
+        .select_related("code", "deposit_code")
+        .filter(compartment__among=compartments)
+    ),
+    compartments=[BigAutoField()],
+)
 
 
 class Rows:
@@ -55,10 +78,7 @@ class Rows:
         if wanted is None:
             return None
         if wanted not in self._commands:
-            whole = OpenCommand.objects.select_related(
-                "compartment", "reservation__code", "reservation__deposit_code"
-            )
-            command = whole.filter(pk=wanted, device=self.device).first()
+            command = _COMMAND.first(command=wanted, device=self.device.pk)
             if command is None:
                 return None
             self._commands[wanted] = command
@@ -80,7 +100,7 @@ class Rows:
         for known in self._compartments.values():
             if known.number == number:
                 return known
-        found = Compartment.objects.filter(locker=self.device.locker, number=number).first()
+        found = _DOORS.first(lockers=[self.device.locker_id], numbers=[number])
         if found is None:
             raise UnknownCompartment(locker=self.device.locker.name, number=number)
         return self.keep(found)
@@ -93,7 +113,7 @@ class Rows:
     def read_compartments(self, numbers: Collection[int]) -> None:
         """Read several compartments at once."""
         known = {compartment.number for compartment in self._compartments.values()}
-        for found in Compartment.objects.filter(locker=self.device.locker, number__in=set(numbers) - known):
+        for found in _DOORS.all(lockers=[self.device.locker_id], numbers=set(numbers) - known):
             self.keep(found)
 
     def reservation(self, command: OpenCommand) -> Reservation | None:
@@ -112,7 +132,7 @@ class Rows:
                 return known
         if compartment.pk in self._without_holder:
             return None
-        found = _holders().filter(compartment=compartment).first()
+        found = _HOLDERS.first(compartments=[compartment.pk])
         return found and self.attend(found)
 
     def keep(self, compartment: Compartment) -> Compartment:
@@ -134,6 +154,28 @@ class Rows:
         self._without_holder.add(compartment.pk)
 
 
+def command_in_question(event: DeviceEvent, compartment: Compartment) -> OpenCommand | None:
+    """
+    Return the command that may have opened a door which a snapshot of a full device finds open.
+
+    It is the last one that the device spoke of since it last said how this door stands: what it drove before,
+    that snapshot has shown; and as long as it has not spoken of a command, it has not driven the lock for it.
+    """
+    unclear = compartment.commands.filter(state__in=UNCLEAR)
+    before = Q(boot_id__lt=event.boot_id) | Q(boot_id=event.boot_id, seq__lt=event.seq)
+    tells = Q(kind__in=["compartments", "reports_lost"]) | Q(transaction_id__in=unclear.values("pk"))
+    earlier = DeviceEvent.objects.filter(before, tells, device=event.device_id)
+    for word in earlier.order_by("-boot_id", "-seq").iterator(chunk_size=20):
+        if word.transaction_id is not None:
+            return unclear.filter(pk=word.transaction_id).first()
+        if word.kind == "reports_lost":
+            # It may have spoken of any of them.
+            return unclear.order_by("-created_at").first()
+        if any(row["compartment_number"] == compartment.number for row in word.data["compartments"]):
+            return None
+    return None
+
+
 def read_ahead(those: Sequence[tuple[Rows, Sequence[DeviceEvent]]]) -> None:
     """Read at once the doors, and who has goods behind them, of which reports of several devices tell."""
     num_scenes = Counter(rows.device.locker_id for rows, _ in those)
@@ -143,9 +185,15 @@ def read_ahead(those: Sequence[tuple[Rows, Sequence[DeviceEvent]]]) -> None:
     if not doors:
         return
     rows_of = {rows.device.locker_id: rows for rows, _ in those}
-    compartments = [rows_of[found.locker_id].keep(found) for found in Compartment.objects.filter(_at(doors))]
+    found_doors = _DOORS.all(lockers=doors, numbers=set().union(*doors.values()))
+    compartments = [
+        rows_of[found.locker_id].keep(found)
+        for found in found_doors
+        if found.number in doors[found.locker_id]
+    ]
     asked = [one for one in compartments if one.number in goods.get(one.locker_id, ())]
-    held = {found.compartment_id: found for found in _holders().filter(compartment__in=asked)}
+    holders = _HOLDERS.all(compartments=[compartment.pk for compartment in asked])
+    held = {found.compartment_id: found for found in holders}
     for compartment in asked:
         rows = rows_of[compartment.locker_id]
         if compartment.pk in held:
@@ -162,11 +210,3 @@ def _numbers(
         for rows, events in those
     }
     return {locker: numbers for locker, numbers in named.items() if numbers}
-
-
-def _at(doors: Mapping[UUID, set[int]]) -> Q:
-    return reduce(or_, (Q(locker=locker, number__in=numbers) for locker, numbers in doors.items()))
-
-
-def _holders() -> QuerySet[Reservation]:
-    return Reservation.objects.holding().select_related("code", "deposit_code")

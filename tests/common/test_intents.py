@@ -178,10 +178,7 @@ def test_the_relay_does_not_feed_a_long_queue_again(recorder: Recorder) -> None:
     assert len(sent) == 1
 
 
-def test_what_waits_in_a_long_queue_does_not_keep_new_intents_back(
-    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(relay, "BATCH", 2)
+def test_what_waits_in_a_long_queue_does_not_keep_new_intents_back(recorder: Recorder) -> None:
     for number in range(relay.BATCH):
         an_intent(f"old-{number}")
     hand_out(lambda pks, queue: None, at=real_now(), length=lambda queue: 0)

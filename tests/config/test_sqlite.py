@@ -101,7 +101,7 @@ def test_single_statements_stand_in_line_too(file: str) -> None:
 @pytest.mark.parametrize(
     "rows",
     [
-        Intent.objects.to_hand_out(at=MOMENT, again_after=timedelta(minutes=1)),
+        Intent.objects.to_hand_out(at=MOMENT, lost_before=MOMENT - timedelta(minutes=1)),
         OpenCommand.objects.filter(state=CommandState.SENT, expires_at__lt=MOMENT),
         LockerCode.objects.live().filter(valid_until__lt=MOMENT),
         Reservation.objects.expired(at=MOMENT),

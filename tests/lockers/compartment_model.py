@@ -88,6 +88,8 @@ class Model:
     now_s: float = 0
     claims: list[Claim] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
+    #: Commands of which the device has spoken since its last snapshot, the latest last.
+    spoken_of: list[Command] = field(default_factory=list)
     announced: Counter[str] = field(default_factory=Counter)
 
     # Questions.
@@ -207,11 +209,13 @@ class Model:
 
     def refused(self, command: Command, to: CommandState) -> None:
         """Note that a command was not carried out, or that nobody knows."""
+        self._note_word(command)
         if command.may_become(to):
             command.state = to
 
     def pulsed(self, command: Command) -> None:
         """Note that a lock was driven."""
+        self._note_word(command)
         if not command.may_become(CommandState.PULSED):
             return
         if command.is_live or not self.is_opening(command.door):
@@ -284,6 +288,10 @@ class Model:
         if holder is not None and holder.state == ReservationState.COLLECTING:
             self.say_empty(holder)
 
+    def _note_word(self, command: Command) -> None:
+        """Note that the device has spoken of a command."""
+        self.spoken_of = [one for one in self.spoken_of if one is not command] + [command]
+
     def snapshot(self, are_open: dict[int, bool]) -> None:
         """Take the doors as a new life of the device finds them."""
         for door in self.doors:
@@ -294,11 +302,12 @@ class Model:
                     door.shows = DoorState.CLOSED
                 else:
                     self.closed(door)
+        self.spoken_of = []
 
     def _found_open(self, door: Door) -> None:
         in_question = [
             one
-            for one in self.commands
+            for one in self.spoken_of
             if one.door is door and (one.is_live or one.state == CommandState.UNKNOWN)
         ]
         if in_question:

@@ -658,9 +658,9 @@ def test_an_ordinary_day_at_a_door_never_looks_for_alarms(noon: datetime) -> Non
         ]
 
     deposit = commands.open_for_deposit(reservation, at=noon, real_at=noon)
-    # A savepoint and its release; whose locker it is; locker, boot and report read, all three written: nine.
+    # A savepoint and its release; locker, boot and report read, all three written: eight.
     # Four more read what a report is about and write what changes: command, reservation, compartment.
-    assert [queries_for(report) for report in story(deposit)] == [13, 13, 13]
+    assert [queries_for(report) for report in story(deposit)] == [12, 12, 12]
     reservations.confirm_deposit(reservation, at=noon)
     reservation.refresh_from_db()
     collection = commands.open_for_collection(reservation, at=noon, real_at=noon)

@@ -9,7 +9,7 @@ from lockers import wire
 from lockers.device.allowlist import Allowlist, Sequel, sequel
 from lockers.services import claims, codes, commands, reservations, sweeps
 from lockers.sizes import Size
-from lockers.states import CompartmentState, DoorState
+from lockers.states import CompartmentState, DoorState, ReservationState
 from tests.lockers.conftest import (
     Cabinet,
     a_cabinet,
@@ -17,8 +17,10 @@ from tests.lockers.conftest import (
     a_reservation,
     bound,
     compartment_of,
+    deposited,
     door_of,
     intent_of,
+    state_of,
 )
 
 pytestmark = pytest.mark.django_db
@@ -154,6 +156,67 @@ def test_a_door_that_a_list_gave_to_others_is_checked_if_it_opened_for_the_one_w
     cabinet.closes(command)
 
     assert intent_of(locker, number) == CompartmentState.NEEDS_CHECK
+
+
+def test_a_word_after_two_doors_of_which_the_later_news_was_unknown_fixes_neither(noon: datetime) -> None:
+    cabinet = a_cabinet(locker := a_locker((Size.S, Size.S)), noon)
+    reservation = a_reservation(locker, noon)
+    codes.issue_for_deposits([reservation], at=noon)
+    assert reservation.deposit_code is not None
+    # Without network the courier types the code, gets the second door, closes it, and asks by phone.
+    told = {"entry_id": str(reservation.deposit_code.pk), "claim_id": str(reservation.pk)}
+    own_id = uuid4()
+    at_keypad = [
+        cabinet.report("code_accepted", own_id, purpose="deposit", compartment_number=2, **told),
+        cabinet.report("response", own_id, result="success"),
+        cabinet.report(
+            "compartment_open_detected", own_id, compartment_number=2, outcome="opened", detection_ms=9
+        ),
+        cabinet.report("compartment_closed", compartment_number=2),
+    ]
+    command = commands.open_for_deposit(reservation, at=noon, real_at=noon)
+    commands.hand_out(cabinet.device, real_at=noon, except_for=frozenset())
+    cabinet.say(*at_keypad)
+    cabinet.opens(command)
+
+    reservations.confirm_deposit(reservation, at=noon)
+
+    assert command.compartment.number == 1
+    assert {intent_of(locker, number) for number in (1, 2)} == {CompartmentState.NEEDS_CHECK}
+
+
+def test_a_door_that_stood_open_before_a_command_was_given_was_not_opened_by_it(noon: datetime) -> None:
+    cabinet = a_cabinet(locker := a_locker((Size.S,)), noon)
+    reservation = deposited(a_reservation(locker, noon), cabinet)
+    # By itself, while there was no power; the news of it waits.
+    found_open = cabinet.report("compartments", compartments=[_OPEN_DOOR])
+    closed = cabinet.report("compartment_closed", compartment_number=1)
+    commands.open_for_collection(reservation, at=noon, real_at=noon)
+    commands.hand_out(cabinet.device, real_at=noon, except_for=frozenset())
+
+    cabinet.say(found_open, closed)
+    sweeps.sweep(at=noon + timedelta(hours=1))
+
+    assert state_of(reservation) == ReservationState.DEPOSITED
+
+
+def test_a_door_that_was_closed_after_a_command_was_interrupted_was_not_opened_by_it(noon: datetime) -> None:
+    cabinet = a_cabinet(locker := a_locker((Size.S,)), noon)
+    reservation = deposited(a_reservation(locker, noon), cabinet)
+    command = commands.open_for_collection(reservation, at=noon, real_at=noon)
+    closed_door = _OPEN_DOOR | {"door_state": "closed"}
+    cabinet.say(
+        cabinet.report("response", command.pk, result="error", error_code="INTERRUPTED"),
+        cabinet.report("compartments", compartments=[closed_door]),
+    )
+
+    cabinet.say(
+        cabinet.report("compartments", compartments=[_OPEN_DOOR]),
+        cabinet.report("compartment_closed", compartment_number=1),
+    )
+    sweeps.sweep(at=noon + timedelta(hours=1))
+
+    assert state_of(reservation) == ReservationState.DEPOSITED
 
 
 def test_a_device_that_gave_a_door_away_lets_nobody_else_in_after_a_power_cut() -> None:

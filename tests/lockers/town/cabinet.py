@@ -86,7 +86,7 @@ class Cabinet:
         return Reading.OPEN if is_seen_open else Reading.CLOSED
 
     def spring(self, door: Door, *, by_itself: bool = False) -> None:
-        """Let a door spring open, if it can; one that stands open does so for whom its lock was driven last."""
+        """Let a door spring open, if it can; one that stands open does so for whom it was driven last."""
         if door.is_open and not by_itself:
             door.opening = Opening(is_noticed=door.opening.is_noticed)
         elif not door.is_open and not door.is_jammed:

@@ -246,7 +246,11 @@ class Judge:
                     yield f"{claim.reference} is {claim.state} and not behind its door"
 
     def _may_be_out(self, claim: Reservation) -> bool:
-        """Tell whether the resident has it without anyone's knowledge: nobody saw the door open, or why."""
+        """
+        Tell whether the resident has it without anyone's knowledge.
+
+        The door opened by itself, no sensor saw it open, or the collection is not over.
+        """
         if claim.reference not in self.in_hand:
             return False
         opening = self._taken_at[claim.reference]
@@ -258,6 +262,7 @@ class Judge:
         yield from (f"{who} was {what} {times} times" for (what, who), times in announced if times > 1)
 
     def _wrong_doors(self) -> Iterator[str]:
+        """Find doors that do not stand as is believed; of one with a broken sensor nobody can know."""
         for number, believed in self._doors.ask():
             door = self._cabinet[number]
             if not door.is_blind and door.is_open != (believed in {DoorState.OPEN, DoorState.LEFT_OPEN}):
@@ -286,6 +291,7 @@ class Judge:
                 yield f"door {compartment.number} is {compartment.state} for ever, and nobody is called"
 
     def _doors_in_use(self) -> QuerySet[Compartment]:
+        """Return the compartments into which nobody is called to look: of the others a look will tell."""
         return Compartment.objects.filter(locker=self._locker).exclude(state__in=TROUBLE)
 
     def _claims(self) -> Any:
