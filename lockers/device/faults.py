@@ -152,6 +152,11 @@ def _cut(locker: SimulatedLocker, *, seconds: float, half_open: bool = False) ->
     locker.network.cut(seconds, half_open=half_open)
 
 
+def _broker(locker: SimulatedLocker, *, seconds: float = 1.0) -> None:
+    """Let the broker restart: MQTT connections break, and for some seconds none can be made."""
+    locker.network.restart_broker(seconds)
+
+
 def _disk(locker: SimulatedLocker, *, full: bool = True) -> None:
     """Let the disk be full, or have room again."""
     locker.disk_is_full = full
@@ -180,6 +185,7 @@ _KINDS: Mapping[str, Callable[..., None]] = {
     "clock": _clock,
     "messages": _messages,
     "cut": _cut,
+    "broker": _broker,
     "disk": _disk,
     "tamper": _tamper,
     "temperature": _temperature,

@@ -33,6 +33,7 @@ class Network:
         self._is_up.set()
         self._is_half_open = False
         self._mending: asyncio.TimerHandle | None = None
+        self._has_broker_at_s = 0.0
         self._requests: set[asyncio.Task[httpx.Response]] = set()
         self._lines: set[Line] = set()
 
@@ -54,6 +55,12 @@ class Network:
             self._mending.cancel()
         self._mending = asyncio.get_running_loop().call_later(seconds, self.mend)
 
+    def restart_broker(self, seconds: float) -> None:
+        """Break all MQTT connections, and for some time let none be made; HTTPS passes."""
+        self._has_broker_at_s = asyncio.get_running_loop().time() + seconds
+        for line in list(self._lines):
+            line.suffer(half_open=False)
+
     def mend(self) -> None:
         """Let everything pass again."""
         if self._mending:
@@ -74,6 +81,19 @@ class Network:
         if not self._is_up.is_set() and not self._is_half_open:
             raise ConnectionError("the network is cut")
         await self._is_up.wait()
+
+    async def reach_broker(self) -> None:
+        """
+        Pass to the broker, as ``reach`` does.
+
+        Raises
+        ------
+        ConnectionError
+            If it is away, too.
+        """
+        await self.reach()
+        if asyncio.get_running_loop().time() < self._has_broker_at_s:
+            raise ConnectionError("the broker refuses connections")
 
     async def carry(self, send: Callable[[], Request]) -> httpx.Response:
         """
@@ -173,7 +193,7 @@ class Line(Connection):
     async def __aenter__(self) -> Self:
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                await self._network.reach()
+                await self._network.reach_broker()
         except TimeoutError as error:
             raise aiomqtt.MqttError("the broker cannot be reached") from error
         except ConnectionError as error:

@@ -371,6 +371,21 @@ async def test_of_a_device_that_is_cut_off_the_broker_says_so(
     assert server.heard("offline")[0]["reason"] == "connection_lost"
 
 
+async def test_a_broker_that_restarts_is_greeted_anew_as_soon_as_it_is_back(
+    admitted: BrokerProcess, tmp_path: Path
+) -> None:
+    async with a_pair(admitted, tmp_path) as (server, device):
+        loop = asyncio.get_running_loop()
+        began_s, away_s = loop.time(), 0.5
+        device.network.restart_broker(away_s)
+        await becomes(lambda: server.heard("offline"))
+        await becomes(lambda: len(server.heard("hello")) == 2)
+        assert loop.time() - began_s >= away_s
+
+        await server.send(server.command())
+        await becomes(lambda: server.results == ["success"])
+
+
 async def test_a_command_in_time_pulses_once_and_is_reported(admitted: BrokerProcess, tmp_path: Path) -> None:
     async with a_pair(admitted, tmp_path) as (server, device):
         await server.send(server.command())
