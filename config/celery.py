@@ -52,7 +52,10 @@ app.conf.update(
         }
         for name in ("logistics.sweep", "lockers.sweep")
     }
-    | {"common.purge": {"task": "common.purge", "schedule": 3600.0, "options": {"expires": 3600}}},
+    | {
+        name: {"task": name, "schedule": 3600.0, "options": {"expires": 3600}}
+        for name in ("common.purge", "lockers.purge")
+    },
 )
 app.autodiscover_tasks()
 

@@ -8,7 +8,7 @@ from celery import shared_task
 from common import clock, intents
 from lockers.models import BasicSetup, Device
 from lockers.mqtt import accounts
-from lockers.services import basic, broker, codes, commands, devices, inbox, sweeps
+from lockers.services import basic, broker, codes, commands, devices, inbox, retention, sweeps
 
 #: Attempts to reach a broker that is away; the longest pause is ten minutes.
 PATIENCE = 1_000
@@ -54,6 +54,12 @@ def expel_newcomer(claim: intents.Claim, /, **arguments: Any) -> None:
     """Take away the account with which a basic device asked for its own."""
     accounts.expel_newcomer(UUID(arguments["setup_id"]))
     claim.finish()
+
+
+@shared_task(name="lockers.purge")
+def purge() -> None:
+    """Delete what has outlived its purpose."""
+    retention.purge(at=clock.now(), real_at=clock.real_now())
 
 
 @shared_task(name="lockers.sweep")

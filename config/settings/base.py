@@ -139,6 +139,9 @@ CLOCK_FILE = env.str("CLOCK_FILE", default="")
 #: Seconds of real time between two sweeps for what is due.
 SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", default=10.0)
 
+#: Days after which what doors did, and codes that are dead, are deleted.
+KEEP_DOOR_FACTS_DAYS = env.int("KEEP_DOOR_FACTS_DAYS", default=30)
+
 #: Ed25519 seed (base64) with which the server signs what it tells a locker.
 LOCKER_SIGNING_KEY = env.str("LOCKER_SIGNING_KEY")
 #: Public keys (base64) that devices obey as well: the next one before it signs, the last one after.
