@@ -249,12 +249,14 @@ class Judge:
         """
         Tell whether the resident has it without anyone's knowledge.
 
-        The door opened by itself, no sensor saw it open, or the collection is not over.
+        Nobody was let in to them: the door opened by itself, or another had left it open. Or no sensor saw it
+        open, or the collection is not over.
         """
         if claim.reference not in self.in_hand:
             return False
         opening = self._taken_at[claim.reference]
-        return opening.is_by_itself or not opening.is_noticed or claim.state == ReservationState.COLLECTING
+        is_let_in = claim.reference in self._exposed and not opening.is_by_itself
+        return not is_let_in or not opening.is_noticed or claim.state == ReservationState.COLLECTING
 
     def _doubles(self) -> Iterator[str]:
         yield from (f"{times} pulses for {one}" for one, times in self._pulses.items() if times > 1)

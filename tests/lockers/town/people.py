@@ -203,7 +203,9 @@ def block(place: Place, compartment: Compartment) -> None:
 
 
 def close(place: Place, door: Door) -> Visit:
-    """Push a door shut that stands open."""
+    """Push a door shut that stands open, unless somebody has come to use it meanwhile."""
+    if door.is_taken:
+        return
     with door.in_use():
         place.cabinet.close(door)
         yield
