@@ -22,7 +22,7 @@ from lockers.sizes import Size
 from lockers.states import (
     COMMAND_LIFE,
     MAX_REOPENINGS,
-    OFFLINE_AFTER,
+    REACHABLE_FOR,
     CodeState,
     CommandState,
     CompartmentState,
@@ -296,10 +296,11 @@ def test_an_offline_locker_refuses_at_once_and_names_the_keypad(noon: datetime) 
     reservation = a_reservation(locker, noon)
 
     with pytest.raises(LockerOffline, match="use your code at the keypad"):
-        commands.open_for_deposit(reservation, at=noon, real_at=noon + OFFLINE_AFTER + timedelta(seconds=1))
+        commands.open_for_deposit(reservation, at=noon, real_at=noon + REACHABLE_FOR + timedelta(seconds=1))
 
     assert intent_of(locker, 1) == CompartmentState.FREE
     assert not OpenCommand.objects.exists()
+    assert commands.open_for_deposit(reservation, at=noon, real_at=noon + REACHABLE_FOR).is_live
 
 
 def test_a_locker_that_never_had_a_device_is_offline(noon: datetime) -> None:
