@@ -18,7 +18,7 @@ from django.db.models import F
 
 from common.clock import real_now
 from common.models import Intent, IntentState
-from common.prepared import Prepared, PreparedUpdate
+from common.prepared import Prepared, PreparedInsert, PreparedUpdate
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +105,7 @@ class Claim:
         return Intent.objects.filter(pk__in=self.intent_ids, token=self.token, state=IntentState.CLAIMED)
 
 
+_ASK = PreparedInsert(Intent, ignore_conflicts=True)
 _BY_IDS = Prepared(
     lambda ids: Intent.objects.filter(pk__among=ids).order_by("pk"), ids=[models.BigAutoField()]
 )
@@ -174,8 +175,8 @@ def ask_all(
 ) -> None:
     """Write intents of one kind by their keys, as ``ask`` does."""
     moment = real_now()
-    Intent.objects.bulk_create(
-        [
+    _ASK(
+        *(
             Intent(
                 kind=kind,
                 queue=_kinds[kind].queue,
@@ -185,8 +186,7 @@ def ask_all(
                 created_at=moment,
             )
             for key, of_one in arguments.items()
-        ],
-        ignore_conflicts=True,
+        )
     )
 
 

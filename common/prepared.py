@@ -11,8 +11,9 @@ from typing import Any, Generic, TypeVar, cast
 
 from django.db import connection, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.constants import OnConflict
 from django.db.models.query import get_related_populators  # type: ignore[attr-defined]
-from django.db.models.sql import UpdateQuery
+from django.db.models.sql import InsertQuery, UpdateQuery
 from django.db.models.sql.compiler import SQLCompiler
 
 ModelT = TypeVar("ModelT", bound=models.Model)
@@ -117,6 +118,21 @@ class PreparedUpdate:
         return _of_this_database(self._composed, self._compose).make(those) if those else 0
 
 
+class PreparedInsert(Generic[ModelT]):
+    """``bulk_create``, prepared likewise; where the database chooses the key, the rows do not learn it."""
+
+    def __init__(self, model: type[ModelT], *, ignore_conflicts: bool = False) -> None:
+        self._compose = lambda: _Insert(model, ignore_conflicts=ignore_conflicts)
+        self._composed: dict[str, _Insert] = {}
+
+    def __call__(self, *rows: ModelT) -> None:
+        """Insert rows."""
+        if rows:
+            _of_this_database(self._composed, self._compose).make([vars(row) for row in rows])
+        for row in rows:
+            row._state.adding, row._state.db = False, connection.alias
+
+
 def _asked(values: Mapping[str, Kind]) -> dict[str, Asked]:
     return {name: Asked(name, field) for name, field in values.items()}
 
@@ -185,7 +201,19 @@ class _Select(Generic[ModelT]):
         return made
 
 
-class _Update:
+class _Change:
+    """A statement that writes."""
+
+    _statement: _Statement
+
+    def make(self, those: Sequence[Mapping[str, Any]]) -> int:
+        """Change the rows, and return how many."""
+        with transaction.mark_for_rollback_on_error(), connection.cursor() as cursor:
+            self._statement.run(cursor, *those)
+            return int(cursor.rowcount)
+
+
+class _Update(_Change):
     """What Django made of an update for one kind of database."""
 
     def __init__(self, queryset: models.QuerySet[Any], changes: dict[str, Any]) -> None:
@@ -193,8 +221,14 @@ class _Update:
         query.add_update_values(changes)
         self._statement = _Statement(*query.get_compiler(connection=connection).as_sql())
 
-    def make(self, those: Sequence[Mapping[str, Any]]) -> int:
-        """Change the rows, and return how many."""
-        with transaction.mark_for_rollback_on_error(), connection.cursor() as cursor:
-            self._statement.run(cursor, *those)
-            return int(cursor.rowcount)
+
+class _Insert(_Change):
+    """What Django made of an insert for one kind of database."""
+
+    def __init__(self, model: type[models.Model], *, ignore_conflicts: bool) -> None:
+        fields = [field for field in model._meta.concrete_fields if not isinstance(field, models.AutoField)]
+        asked = model(**{field.attname: Asked(field.attname, field) for field in fields})
+        query: Any = InsertQuery(model, on_conflict=OnConflict.IGNORE if ignore_conflicts else None)
+        query.insert_values(fields, [asked])
+        [(sql, params)] = query.get_compiler(connection=connection).as_sql()
+        self._statement = _Statement(sql, params)

@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from django.db import connection, models
+from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Exists, F, OuterRef
 from django.test.utils import CaptureQueriesContext
 
-from common.prepared import Prepared, PreparedUpdate
+from common.prepared import Prepared, PreparedInsert, PreparedUpdate
 from lockers.models import Compartment, DeviceEvent, Locker, Reservation
 from lockers.sizes import Size
 from lockers.states import CompartmentState
@@ -133,3 +133,19 @@ def test_among_several_values_those_rows_are_found_that_in_finds(noon: datetime)
             expected = Compartment.objects.filter(locker__in=some, number__in=numbers)
             found = here.all(lockers=[locker.pk for locker in some], numbers=numbers)
             assert {row.pk for row in found} == {row.pk for row in expected}
+
+
+def test_rows_are_inserted_as_they_are_and_those_that_exist_are_left_alone(noon: datetime) -> None:
+    insert, insert_new = PreparedInsert(Locker), PreparedInsert(Locker, ignore_conflicts=True)
+    one, other = (Locker(slug=slug, name=slug.upper(), namespace="n") for slug in ("a", "b"))
+
+    insert(one)
+    insert_new(other, Locker(slug="a", name="another", namespace="n"))
+    insert()
+
+    assert {locker.pk: locker.name for locker in Locker.objects.all()} == {one.pk: "A", other.pk: "B"}
+    one.name = "renamed"
+    one.save()
+    assert Locker.objects.get(pk=one.pk).name == "renamed"
+    with pytest.raises(IntegrityError), transaction.atomic():
+        insert(Locker(slug="a", name="another", namespace="n"))
