@@ -80,8 +80,9 @@ RULES: Mapping[AlarmKind, Rule] = {
         patience=timedelta(minutes=15),
         remedy="check-power-and-network",
         advice=(
-            "Check that the locker has power and its router a connection. Until it is back no door opens: "
-            "tell those who want to collect there today."
+            "Check that the locker has power and its router a connection. Until it is back no door opens "
+            "from afar. As long as it has power, codes open doors at its keypad, if it has one: tell those "
+            "who want to collect there today."
         ),
     ),
     AlarmKind.LEFT_OPEN: Rule(

@@ -21,8 +21,8 @@ class LockerOffline(LockerError):
     message = "Locker {locker} cannot be reached: use your code at the keypad."
 
 
-class BasicLockerOffline(LockerOffline):
-    """The same of a locker that opens doors online only: there is no keypad to fall back on."""
+class OfflineWithoutKeypad(LockerOffline):
+    """The same of a locker with a basic device or none: there is no keypad to fall back on."""
 
     message = "Locker {locker} cannot be reached: try again in a minute, or ask for help."
 
@@ -83,6 +83,13 @@ class CompartmentUnavailable(LockerError):
     message = "Compartment {number} is out of order at present; please ask for help."
 
 
+class CodeFrozen(LockerError):
+    """The resident said that something is wrong with the goods; nobody has looked yet."""
+
+    code = "code-frozen"
+    message = "These goods are being checked; their code opens nothing until somebody has looked."
+
+
 class CompartmentInUse(LockerError):
     """Operators open only what waits for a check or is out of service."""
 
@@ -123,6 +130,13 @@ class NoCodeLeft(LockerError):
 
     code = "no-code-left"
     message = "No further locker code can be issued in {namespace} at present."
+
+
+class TokenUsed(LockerError):
+    """A provisioning token cannot be taken back any longer."""
+
+    code = "token-used"
+    message = "A device came into service by this token: retire the device instead."
 
 
 class UnknownCompartment(LockerError):

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
+
 from common.clock import now, real_now
 from lockers import keys, link, tokens, wire
 from lockers.exceptions import LinkError, MalformedMessage
 from lockers.models import Device, OpenCommand
 from lockers.services import allowlists, broker, commands, devices, inbox, keypad
-from lockers.states import GAP_MAY_LAST, Transport
+from lockers.states import Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ def lists_due(transport: Transport) -> Iterator[wire.Envelope]:
 
 def _sync_for(device: Device) -> list[wire.Envelope]:
     at = real_now()
-    if device.gap_since is None or device.gap_since > at - GAP_MAY_LAST:
+    if not inbox.ask_for_missing(device, real_at=at):
         return []
     return [link.order(device, "sync", at=at, accepted=inbox.missing_after(device))]
 
@@ -196,13 +198,21 @@ def take_all_reports(batches: Sequence[Sequence[Any]]) -> Sequence[wire.Envelope
 
 
 def enter_code(envelope: wire.Envelope) -> CodeAnswer:
-    """Take a code that was typed at the keypad."""
+    """
+    Take a code that was typed at the keypad.
+
+    The command to open the door is claimed: it may be carried out as soon as it is handed on. The same
+    message again finds the same command.
+    """
     device = link.device_of(envelope)
     link.require_epoch(envelope, device)
     request_id, code = link.code_from(envelope)
     at = real_now()
     devices.hear(device, real_at=at)
-    entry = keypad.enter(device.locker, code, at=now(), real_at=at, request_id=request_id)
+    with transaction.atomic():
+        entry = keypad.enter(device.locker, code, at=now(), real_at=at, request_id=request_id)
+        if entry.command is not None:
+            commands.claim(entry.command)
     answer = link.answer(
         device,
         "code_answered",
@@ -211,9 +221,10 @@ def enter_code(envelope: wire.Envelope) -> CodeAnswer:
         outcome=entry.told,
         num_left=entry.num_left,
         compartment_number=entry.command and entry.command.compartment.number,
+        purpose=entry.command and entry.command.purpose,
         locked_until=entry.locked_until and wire.moment(entry.locked_until),
     )
-    is_to_open = entry.command is not None and entry.command.is_live
+    is_to_open = entry.command is not None and entry.command.is_offerable(at=at)
     return CodeAnswer(answer, entry.command if is_to_open else None)
 
 

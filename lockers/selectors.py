@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -16,20 +15,6 @@ from lockers.sizes import Height, Size, Temperature
 Capacity = Mapping[tuple[Temperature, Size, bool], int]
 #: The compartments of one temperature in one locker.
 Place = tuple[UUID, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompartmentFacts:
-    """What should be behind a door, for comparing it with what is."""
-
-    number: int
-    state: str
-    door: str
-    size: Size
-    temperature: Temperature
-    reservation_id: UUID | None
-    reference: UUID | None
-    reservation_state: str | None
 
 
 def profile_at(locker: str) -> Subquery:
@@ -75,11 +60,6 @@ def without_keypad() -> QuerySet[Any, Any]:
     return Device.objects.in_service().basic().values("locker")
 
 
-def free_capacity(locker: Locker) -> Capacity:
-    """Return how many compartments of each class are free now and promised to nobody."""
-    return free_capacities([locker])[locker.pk]
-
-
 def free_capacities(lockers: Iterable[Locker]) -> Mapping[UUID, Capacity]:
     """Return the free capacity of each locker, in two queries."""
     wanted = [locker.pk for locker in lockers]
@@ -94,32 +74,3 @@ def free_capacities(lockers: Iterable[Locker]) -> Mapping[UUID, Capacity]:
         }
         for locker_id in wanted
     }
-
-
-def physical_state(locker: Locker) -> list[CompartmentFacts]:
-    """Return what should lie where in a locker, by compartment number."""
-    return physical_states([locker])[locker.pk]
-
-
-def physical_states(lockers: Iterable[Locker]) -> Mapping[UUID, list[CompartmentFacts]]:
-    """Return what should lie where in each locker, in two queries."""
-    facts: dict[UUID, list[CompartmentFacts]] = {locker.pk: [] for locker in lockers}
-    holders = {
-        reservation.compartment_id: reservation
-        for reservation in Reservation.objects.holding().filter(locker__in=facts).exclude(compartment=None)
-    }
-    for compartment in Compartment.objects.filter(locker__in=facts).order_by("number"):
-        holder = holders.get(compartment.pk)
-        facts[compartment.locker_id].append(
-            CompartmentFacts(
-                number=compartment.number,
-                state=compartment.state,
-                door=compartment.door,
-                size=Size(compartment.size),
-                temperature=Temperature(compartment.temperature),
-                reservation_id=holder.pk if holder else None,
-                reference=holder.reference if holder else None,
-                reservation_state=holder.state if holder else None,
-            )
-        )
-    return facts

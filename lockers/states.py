@@ -158,6 +158,8 @@ COMMAND_TRANSITIONS: Mapping[CommandState, frozenset[CommandState]] = {
 OFFERABLE = frozenset({CommandState.CREATED, CommandState.SENT})
 #: Commands whose outcome is being waited for.
 LIVE = OFFERABLE | {CommandState.PULSED}
+#: Outcomes by which no lock was driven, as far as is known.
+UNOPENED = frozenset({CommandState.REFUSED, CommandState.FAILED, CommandState.UNKNOWN})
 
 #: An unlock is executed within this time of real seconds or never.
 COMMAND_LIFE = timedelta(seconds=20)
@@ -211,6 +213,8 @@ LINK_TRANSITIONS: Mapping[LinkState, frozenset[LinkState]] = {
 HEARTBEAT_INTERVAL = timedelta(seconds=15)
 #: After three missed heartbeats it is offline.
 OFFLINE_AFTER = 3 * HEARTBEAT_INTERVAL
+#: It is sent no command after two: who would press in vain is told to use the code.
+REACHABLE_FOR = 2 * HEARTBEAT_INTERVAL
 #: A basic device is told to speak this often, and watches for so long whether a door opens.
 BASIC_HEARTBEAT_INTERVAL = OPENING_TIME
 #: A basic device cannot tell an old command from a new one: it is sent none after two missed heartbeats.
@@ -237,7 +241,7 @@ CODE_TRANSITIONS: Mapping[CodeState, frozenset[CodeState]] = {
     CodeState.ISSUED: _CODE_ENDS | {CodeState.ACTIVE},
     CodeState.ACTIVE: _CODE_ENDS | {CodeState.IN_USE},
     CodeState.IN_USE: _CODE_ENDS | {CodeState.USED},
-    CodeState.FROZEN: frozenset({CodeState.ACTIVE, CodeState.REVOKED, CodeState.EXPIRED}),
+    CodeState.FROZEN: frozenset({CodeState.ACTIVE, CodeState.IN_USE, CodeState.REVOKED, CodeState.EXPIRED}),
     CodeState.USED: frozenset(),
     CodeState.EXPIRED: frozenset(),
     CodeState.REVOKED: frozenset(),
@@ -263,5 +267,6 @@ LIST_EVERY = timedelta(seconds=15)
 LIST_AGAIN_AFTER = timedelta(seconds=20)
 #: After so long a list says anew up to where the device's reports are known, even if it is the same.
 LIST_RENEWED_AFTER = timedelta(minutes=10)
-#: A gap in a device's reports that lasts so long is asked about.
+#: A gap in a device's reports that lasts so long is asked about, and again after as long, in real time.
 GAP_MAY_LAST = timedelta(seconds=10)
+SYNC_EVERY = timedelta(seconds=10)

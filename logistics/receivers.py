@@ -25,9 +25,13 @@ def follow_collection(*, reservation: Reservation, at: datetime, **_: Any) -> No
 
 @receiver(signals.compartment_needs_check)
 def follow_trouble(*, reservation: Reservation | None, reason: str, at: datetime, **_: Any) -> None:
-    """Tell the resident of goods that nobody can collect at present."""
-    if reservation is not None and reservation.state == ReservationState.DEPOSITED:
+    """Tell the resident of goods that nobody can collect at present, and others of a deposit in doubt."""
+    if reservation is None:
+        return
+    if reservation.state == ReservationState.DEPOSITED:
         bundles.note_out_of_reach(reservation, reason=reason, at=at)
+    elif reservation.state == ReservationState.DEPOSITING:
+        bundles.note_in_doubt(reservation, reason=reason, at=at)
 
 
 @receiver(signals.reservation_within_reach)

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet, Sum
 
-from lockers.models import Alarm, Compartment, Device, DeviceEvent, Locker, Reservation
+from lockers.models import Alarm, Compartment, Device, DeviceEvent, Locker, OpenCommand, Reservation
 from lockers.selectors import profile_at
-from lockers.states import LinkState, ReservationState
+from lockers.states import LinkState, Purpose, ReservationState
 from logistics.models import Bundle, Handling, Order, Parcel, Pool, Principal, StopKind
 
 
@@ -33,9 +33,30 @@ def compartments_visible_to(principal: Principal) -> QuerySet[Compartment]:
     """Return the compartments that the principal dispatches, or helps with at a supply point."""
     dispatched = Q(locker__supply_point__municipality__region__in=principal.dispatches)
     helped = Q(locker__supply_point__in=principal.counters)
-    return Compartment.objects.filter(dispatched | helped).select_related(
-        "locker__supply_point__municipality"
+    return (
+        Compartment.objects.filter(dispatched | helped)
+        .select_related("locker__supply_point__municipality")
+        .annotate(locker_profile=profile_at("locker"))
     )
+
+
+def openings_visible_to(principal: Principal) -> QuerySet[OpenCommand]:
+    """
+    Return the attempts to open doors that the principal made, or could have made.
+
+    Couriers see those for what they bring, residents for what they receive, helpers for checks at their
+    supply point, dispatchers all.
+    """
+    brought = Bundle.objects.filter(parcels__handlings__stop__run__courier__in=principal.couriers)
+    received = Bundle.objects.filter(resident__in=principal.residents)
+    # A claim that was moved to another locker still says whose it was.
+    theirs = (
+        Q(purpose=Purpose.DEPOSIT, reservation__reference__in=brought.values("pk"))
+        | Q(purpose=Purpose.COLLECT, reservation__reference__in=received.values("pk"))
+        | Q(purpose=Purpose.OPERATOR, compartment__locker__supply_point__in=principal.counters)
+        | Q(compartment__locker__supply_point__municipality__region__in=principal.dispatches)
+    )
+    return OpenCommand.objects.filter(theirs).select_related("compartment", "device")
 
 
 def with_content(compartments: QuerySet[Compartment]) -> QuerySet[Compartment]:
@@ -58,7 +79,9 @@ def overdue_visible_to(principal: Principal) -> QuerySet[Bundle]:
         pool__region__in=principal.dispatches, reservation__state=ReservationState.OVERDUE
     )
     return (
-        overdue.annotate(overdue_since=F("reservation__hold_until"))
+        overdue.annotate(
+            overdue_since=F("reservation__hold_until"), locker_profile=profile_at("reservation__locker")
+        )
         .select_related("supply_point", "reservation__locker", "reservation__compartment")
         .prefetch_related(Prefetch("parcels", Parcel.objects.select_related("order__shop")))
     )

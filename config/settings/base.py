@@ -123,6 +123,7 @@ SPECTACULAR_SETTINGS = {
         "DoorState": "lockers.states.DoorState",
         "DeviceProfile": "lockers.states.Profile",
         "OpenCommandState": "lockers.states.CommandState",
+        "CodeState": "lockers.states.CodeState",
         "StopKind": "logistics.models.StopKind",
         "ReportKind": "logistics.models.ReportKind",
     },

@@ -36,6 +36,7 @@ SQLITE_WILL_DO = (
     "tests/lockers/test_device_disk.py",
     "tests/lockers/test_device_faults.py",
     "tests/lockers/test_device_mqtt.py",
+    "tests/lockers/test_device_mqtt_network.py",
     "tests/lockers/test_device_network.py",
     "tests/lockers/test_device_simulation.py",
     "tests/lockers/test_forgeries.py",

@@ -7,6 +7,7 @@ A request is ``{"id": …, "do": "put", …}``, its answer ``{"id": …, "ok": �
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from lockers.device.cabinet import Impossible
@@ -75,7 +76,7 @@ class Control:
 
     async def _keypad(self, request: Request) -> dict[str, Any]:
         answer = await self._locker(request).enter(str(request["digits"]))
-        return {"outcome": answer.outcome, "compartment": answer.compartment, "num_left": answer.num_left}
+        return asdict(answer)
 
     async def _wait_open(self, request: Request) -> bool:
         return await self._locker(request).wait_open(request["compartment"], request["timeout_s"])

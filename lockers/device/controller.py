@@ -193,7 +193,9 @@ class Controller:
         """
         question = None if instead_of is None else str(instead_of["message_id"])
         if question in self._obeyed:
-            return Answer(outcome=Outcome.OPENING, compartment=self._obeyed[question])
+            number = self._obeyed[question]
+            is_deposit = self._keypad.deposits_into(number)
+            return Answer(outcome=Outcome.OPENING, compartment=number, is_deposit=is_deposit)
         if question is not None:
             _remember(self._settled, question, 0)
         if not is_typed(code) and not is_scanned(code):
@@ -306,6 +308,7 @@ class Controller:
         """Notice what did not happen in time, and how time passes."""
         self._journal.catch_up()
         self._doors.tick()
+        self._keypad.tick()
         self._sensors.look()
         if self._monotonic() - self._marked_s >= MARK_TIME_EVERY_S:
             self._mark_time()
@@ -372,7 +375,12 @@ class Controller:
         self._keypad.forgive(opening.entry.entry_id)
         if not self._pulse(command_id, opening.number):
             return Answer(outcome=Outcome.HARDWARE_FAILED)
-        return Answer(outcome=Outcome.OPENING, compartment=opening.number, num_left=opening.num_left)
+        return Answer(
+            outcome=Outcome.OPENING,
+            compartment=opening.number,
+            num_left=opening.num_left,
+            is_deposit=opening.entry.purpose == "deposit",
+        )
 
     def _reject(self) -> None:
         """Count a wrong code, and report it for whoever asks why nothing opened."""

@@ -28,6 +28,8 @@ DISPLAY: Mapping[str, str] = {
     "no-compartment-available": "No compartment of this size is free.",
     "hardware-failed": "This door cannot be opened. Please call us.",
 }
+#: What it says to a courier, who may be sent to a compartment that nobody called empty.
+LOOK_FIRST = "If anything lies in it, close the door and enter the code again: you get another one."
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -116,6 +118,8 @@ async def _door(hands: Hands, locker: str, number: int) -> Door:
 def on_display(answer: KeypadAnswer) -> str:
     """Return what a locker's display says to an answer."""
     text = DISPLAY.get(answer.outcome, answer.outcome).format(**asdict(answer))
+    if answer.is_deposit:
+        return f"{text} {LOOK_FIRST}"
     return f"{text} Enter the code again for {answer.num_left} more." if answer.num_left else text
 
 

@@ -24,6 +24,7 @@ class KeypadAnswer:
     outcome: str
     compartment: int | None
     num_left: int
+    is_deposit: bool = False
 
     @property
     def is_opening(self) -> bool:

@@ -175,7 +175,7 @@ class Journal:
 
     def remember_seen(self, command_id: str) -> None:
         """
-        Remember a command for ever more: whatever happens next, it is not executed again.
+        Remember a command far beyond its life: whatever happens next, it is not executed again.
 
         Raises
         ------

@@ -75,9 +75,10 @@ class Keypad:
         self._received_s = monotonic()
         self._made_s: dict[str, float] = {}
         self._errands: dict[str, Errand] = {}
-        self._last_failure_s: float | None = None
-        self._locked_until_s = monotonic() + journal.failures.locked_s
         self._booted_s = monotonic()
+        self._locked_until_s = self._booted_s + journal.failures.locked_s
+        #: When the last wrong code was entered, as late as it can have been.
+        self._last_failure_s = self._booted_s
 
     @property
     def has_list(self) -> bool:
@@ -140,13 +141,20 @@ class Keypad:
         """Tell whether typed codes are refused for now."""
         return self._monotonic() < self._locked_until_s
 
+    def tick(self) -> None:
+        """Note once that a lock-out is over, lest it begin anew at every start."""
+        past = self._journal.failures
+        if past.locked_s and not self.is_locked():
+            self._journal.note_failures(
+                num_failures=past.num_failures, num_lock_outs=past.num_lock_outs, locked_s=0.0
+            )
+
     def note_wrong(self) -> timedelta | None:
         """Count a wrong code, and return for how long the keypad is locked now, if it is."""
-        now_s, last_s = self._monotonic(), self._last_failure_s
-        since = None if last_s is None else timedelta(seconds=now_s - last_s)
-        past = self._journal.failures
+        now_s, past = self._monotonic(), self._journal.failures
+        usable_for = timedelta(seconds=now_s - max(self._last_failure_s, self._locked_until_s))
         counted = Failures(num_failures=past.num_failures, num_lock_outs=past.num_lock_outs)
-        counted, lock_out = counted.after_another(since_last=since)
+        counted, lock_out = counted.after_another(usable_for=usable_for)
         self._last_failure_s = now_s
         locked_s = 0.0 if lock_out is None else lock_out.total_seconds()
         self._journal.note_failures(

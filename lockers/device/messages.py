@@ -17,6 +17,8 @@ class Answer:
     outcome: str
     compartment: int | None = None
     num_left: int = 0
+    #: It opens for a courier.
+    is_deposit: bool = False
 
 
 def data_in(message: wire.Envelope) -> Mapping[str, Any]:
@@ -112,7 +114,12 @@ def answer_in(message: wire.Envelope) -> Answer:
     num_left = data.get("num_left")
     if not isinstance(outcome, str) or not (compartment is None or is_whole(compartment)):
         raise wire.BadEnvelope("no answer to a code")
-    return Answer(outcome=outcome, compartment=compartment, num_left=num_left if is_whole(num_left) else 0)
+    return Answer(
+        outcome=outcome,
+        compartment=compartment,
+        num_left=num_left if is_whole(num_left) else 0,
+        is_deposit=data.get("purpose") == "deposit",
+    )
 
 
 def is_whole(value: object) -> TypeGuard[int]:

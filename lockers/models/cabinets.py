@@ -30,8 +30,20 @@ class CompartmentQuerySet(models.QuerySet["Compartment"]):
     """Compartments by what can be done with them."""
 
     def free(self) -> "CompartmentQuerySet":
-        """Compartments behind which nothing lies or is meant to lie, with a door that can be used now."""
-        return self.filter(state=CompartmentState.FREE).exclude(door__in=UNUSABLE_DOORS)
+        """
+        Compartments behind which nothing lies or is meant to lie, with a door that can be used now.
+
+        A door whose sensor fails would never be seen closed; but before its device has spoken for the first
+        time, nobody knows of any door.
+        """
+        spoken_of = models.Exists(
+            Locker.objects.filter(pk=models.OuterRef("locker"), devices__boots__applied_seq__gt=0)
+        )
+        return (
+            self.filter(state=CompartmentState.FREE)
+            .exclude(door__in=UNUSABLE_DOORS)
+            .exclude(models.Q(door=DoorState.UNKNOWN) & spoken_of)
+        )
 
 
 class Compartment(Stateful):

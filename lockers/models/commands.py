@@ -11,7 +11,16 @@ from common.states import Stateful
 from lockers.models.cabinets import Compartment
 from lockers.models.devices import Device
 from lockers.models.reservations import Reservation
-from lockers.states import COMMAND_TRANSITIONS, LIVE, OFFERABLE, CommandState, Purpose
+from lockers.states import (
+    COMMAND_TRANSITIONS,
+    LIVE,
+    OFFERABLE,
+    UNOPENED,
+    CommandState,
+    LinkState,
+    Profile,
+    Purpose,
+)
 
 
 class OpenCommandQuerySet(models.QuerySet["OpenCommand"]):
@@ -68,3 +77,13 @@ class OpenCommand(Stateful):
     def is_live(self) -> bool:
         """Tell whether the outcome is being waited for."""
         return self.state in LIVE
+
+    @property
+    def leaves_the_keypad(self) -> bool:
+        """Tell whether the door did not open as far as is known, and a code at the keypad may open it yet."""
+        has_keypad = self.device.profile == Profile.FULL and self.device.state != LinkState.RETIRED
+        return has_keypad and self.purpose != Purpose.OPERATOR and self.state in UNOPENED
+
+    def is_offerable(self, *, at: datetime) -> bool:
+        """Tell whether the device may still receive it at a real moment."""
+        return self.state in OFFERABLE and self.expires_at > at

@@ -13,6 +13,7 @@ from lockers.states import (
     BASIC_REACHABLE_FOR,
     LINK_TRANSITIONS,
     OFFLINE_AFTER,
+    REACHABLE_FOR,
     LinkState,
     Profile,
     Transport,
@@ -71,6 +72,7 @@ class Device(Stateful):
     gap_since = models.DateTimeField(
         null=True, help_text="Since when a report before a later one is missing."
     )
+    sync_sent_at = models.DateTimeField(null=True, help_text="When it was last asked for what is missing.")
     last_seen_at = models.DateTimeField(null=True)
     provisioned_at = models.DateTimeField()
     retired_at = models.DateTimeField(null=True)
@@ -108,7 +110,7 @@ class Device(Stateful):
         """Tell whether the device spoke lately enough before a real moment to be sent a command."""
         if self.state != LinkState.ONLINE or self.last_seen_at is None:
             return False
-        patience = BASIC_REACHABLE_FOR if self.profile == Profile.BASIC else OFFLINE_AFTER
+        patience = BASIC_REACHABLE_FOR if self.profile == Profile.BASIC else REACHABLE_FOR
         return self.last_seen_at >= at - patience
 
 
@@ -160,6 +162,14 @@ class DeviceEvent(models.Model):
         return f"{self.kind} {self.boot_id}:{self.seq}"
 
 
+class ProvisioningTokenQuerySet(models.QuerySet["ProvisioningToken"]):
+    """Tokens by whether they are still good."""
+
+    def usable(self, *, at: datetime) -> "ProvisioningTokenQuerySet":
+        """Tokens by which a device may come into service at a real moment."""
+        return self.filter(used_by=None, expires_at__gt=at)
+
+
 class ProvisioningToken(models.Model):
     """A one-time right to bring a device into service; only its digest is kept. Moments are real time."""
 
@@ -170,6 +180,8 @@ class ProvisioningToken(models.Model):
     digest = models.CharField(max_length=64, unique=True)
     expires_at = models.DateTimeField()
     used_by = models.OneToOneField(Device, on_delete=models.CASCADE, null=True, related_name="token")
+
+    objects = ProvisioningTokenQuerySet.as_manager()
 
     def __str__(self) -> str:
         return f"token for {self.locker_id}"

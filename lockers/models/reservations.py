@@ -85,6 +85,10 @@ class Reservation(Stateful):
     num_openings = models.PositiveSmallIntegerField(
         default=0, help_text="Openings of the present collection."
     )
+    disputed_at = models.DateTimeField(
+        null=True,
+        help_text="Since when its resident says that something is wrong; the code is frozen.",
+    )
     ended_at = models.DateTimeField(null=True)
 
     objects = ReservationQuerySet.as_manager()

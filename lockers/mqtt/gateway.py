@@ -103,7 +103,12 @@ class Gateway:
         self._caught_up.clear()
         client.subscribe([(f"$share/{self._group}/{topic}", options) for topic in wanted])
 
-    def _on_subscribe(self, *_: Any) -> None:
+    def _on_subscribe(
+        self, _client: Client, _data: Any, _mid: int, reasons: Sequence[Any], _properties: Any
+    ) -> None:
+        if refused := [reason for reason in reasons if reason.is_failure]:
+            logger.error("the broker refuses a subscription: %s", refused[0])
+            return
         logger.info("the broker hands on what devices say")
         self._is_heard.set()
 
@@ -219,7 +224,7 @@ class Gateway:
 
     def _take_code(self, envelope: wire.Envelope) -> None:
         said = exchange.enter_code(envelope)
-        if said.command is not None and commands.claim(said.command):
+        if said.command is not None:
             self._unlock(said.command, at=real_now())
         self._answer(said.answer)
 

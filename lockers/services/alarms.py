@@ -15,12 +15,13 @@ from django.db.models import BigAutoField, CharField, DateTimeField, UUIDField
 from django.dispatch import Signal
 
 from common import events
-from common.prepared import Prepared, PreparedUpdate
+from common.prepared import Prepared, PreparedInsert, PreparedUpdate
 from lockers import signals
 from lockers.alarms import RULES, AlarmKind, AlarmLevel
 from lockers.models import Alarm, Compartment, Device
 from lockers.models.alarms import AlarmQuerySet
 
+_RAISE = PreparedInsert(Alarm, ignore_conflicts=True)
 _OPEN_AT_LOCKER = Prepared(
     lambda locker, kind, zone: Alarm.objects.open().filter(locker=locker, kind=kind, zone=zone),
     locker=UUIDField(),
@@ -58,7 +59,7 @@ def raise_alarm(
     level, facts = level or RULES[kind].level, dict(facts or {})
     wanted = {"locker": device.locker, "compartment": compartment, "kind": kind, "zone": zone}
     new = Alarm(**wanted, device=device, level=level, facts=facts, raised_at=real_at)
-    Alarm.objects.bulk_create([new], ignore_conflicts=True)
+    _RAISE(new)
     open_ones = _OPEN_AT_LOCKER.all(locker=device.locker_id, kind=kind, zone=zone)
     [alarm] = [one for one in open_ones if one.compartment_id == (compartment and compartment.pk)]
     alarm.locker, alarm.compartment = device.locker, compartment

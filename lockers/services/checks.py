@@ -5,12 +5,12 @@ from enum import StrEnum
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from common import events
-from lockers import signals
 from lockers.exceptions import CompartmentInUse, GoodsClaimed, NothingClaimed
-from lockers.models import Compartment, OpenCommand, Reservation
-from lockers.services import cabinets, claims, commands, reservations
+from lockers.models import Compartment, Locker, OpenCommand, Reservation
+from lockers.services import cabinets, claims, commands, disputes, reservations
 from lockers.states import REACH_GUARANTEED, TROUBLE, CompartmentState, ReservationState
 
 #: Why a compartment is out of use that an operator blocked while nothing else was wrong with it.
@@ -93,9 +93,10 @@ def unblock(compartment: Compartment, *, by: UUID, at: datetime) -> None:
         return
     holder = _holder(compartment)
     lies_there = {ReservationState.DEPOSITED, ReservationState.OVERDUE}
-    if compartment.trouble == BLOCKED and holder is not None and holder.state in lies_there:
+    is_disputed = holder is not None and holder.disputed_at is not None
+    if compartment.trouble == BLOCKED and holder and holder.state in lies_there and not is_disputed:
         compartment.come_back(CompartmentState.OCCUPIED)
-        _let_collect(holder, at=at)
+        disputes.let_collect(holder, at=at)
     else:
         compartment.advance(CompartmentState.NEEDS_CHECK)
     _record("compartment_unblocked", compartment, by=by, at=at)
@@ -138,8 +139,9 @@ def settle(
     """
     Bring a compartment back into use by the word of somebody who looked into it.
 
-    With goods that nobody claims it goes on waiting, under a note. An empty compartment gives the claim of a
-    courier who said nothing yet another door, and ends a collection that was under way.
+    With goods that nobody claims it goes on waiting, under a note. Otherwise a code thaws that the resident's
+    complaint had frozen. An empty compartment gives the claim of a courier who said nothing yet another door,
+    and ends a collection that was under way.
 
     Raises
     ------
@@ -150,13 +152,16 @@ def settle(
     CompartmentInUse
         If it is in use.
     """
-    _lock(compartment)
+    _lock_with_others(compartment)
     if compartment.state not in TROUBLE:
         raise CompartmentInUse(number=compartment.number)
     if found == Finding.UNCLAIMED:
         compartment.write(trouble=UNCLAIMED_GOODS, trouble_note=note)
     else:
-        _SETTLED[found](compartment, _holder(compartment), at=at, real_at=real_at)
+        holder = _holder(compartment)
+        if holder is not None:
+            disputes.end(holder, at=at)
+        _SETTLED[found](compartment, holder, at=at, real_at=real_at)
     _record("compartment_checked", compartment, by=by, at=at, found=found.value)
 
 
@@ -185,7 +190,7 @@ def _settle_as_claimed(
         return
     if holder.state == ReservationState.COLLECTING:
         reservations.back_to_deposited(holder)
-    _let_collect(holder, at=at)
+    disputes.let_collect(holder, at=at)
 
 
 def _settle_missing(
@@ -216,17 +221,18 @@ _SETTLED = {
 }
 
 
-def _let_collect(holder: Reservation, *, at: datetime) -> None:
-    """Give a resident time for goods that could not be collected for a while, and say so."""
-    if holder.state == ReservationState.DEPOSITED:
-        reservations.hold(holder, until=at + REACH_GUARANTEED)
-        signals.reservation_within_reach.send(sender=Reservation, reservation=holder, at=at)
-
-
 def _lock(compartment: Compartment) -> None:
     """Lock a compartment's locker for the rest of the transaction, and read the compartment as it is now."""
     cabinets.lock(compartment.locker_id)
     compartment.refresh_from_db(from_queryset=Compartment.objects.select_related("locker"))
+
+
+def _lock_with_others(compartment: Compartment) -> None:
+    """Lock as ``_lock`` does, with the other lockers that know the code of what lies there: it may thaw."""
+    codes = Reservation.objects.holding().filter(compartment=compartment).values("code")
+    known = Q(pk=compartment.locker_id) | Q(reservations__code__in=codes)
+    cabinets.lock_all(Locker.objects.filter(known).values_list("pk", flat=True).distinct())
+    _lock(compartment)
 
 
 def _holder(compartment: Compartment) -> Reservation | None:

@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import secrets
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import cache
@@ -34,6 +34,14 @@ from lockers.states import (
 DIGITS = 8
 #: Draws until a code is two places away from all others; with a thousand live codes one in 1,400 is refused.
 ATTEMPTS = 20
+
+#: By which states a new code comes to stand as the one that it replaces.
+_WAYS: Mapping[CodeState, Sequence[CodeState]] = {
+    CodeState.ISSUED: (),
+    CodeState.ACTIVE: (CodeState.ACTIVE,),
+    CodeState.IN_USE: (CodeState.ACTIVE, CodeState.IN_USE),
+    CodeState.FROZEN: (CodeState.FROZEN,),
+}
 
 _Draft = tuple[LockerCode, list[CodeMask]]
 
@@ -134,7 +142,7 @@ def issue_for_helper(code: LockerCode, *, helper: UUID, at: datetime) -> LockerC
     NoCodeLeft
         If no code far enough from all others was found.
     """
-    _lock_lockers(code)
+    lock_lockers(code)
     code = LockerCode.objects.select_for_update(no_key=True).get(pk=code.pk)
     if code.on_behalf_of_id is not None or code.purpose != Purpose.COLLECT or not code.is_live:
         raise InvalidTransition(thing="code", present=code.state, wanted="shared")
@@ -168,6 +176,23 @@ def activate(code: LockerCode) -> None:
             helper.advance(CodeState.ACTIVE)
 
 
+def freeze(code: LockerCode) -> None:
+    """Let a code, and with it those of its helpers, open nothing for now; ``lock_lockers`` went before."""
+    if code.state in OPENING_CODES:
+        code.advance(CodeState.FROZEN)
+
+
+def thaw(code: LockerCode) -> None:
+    """Let a frozen code open doors again, and those of its helpers; ``lock_lockers`` went before."""
+    if code.state != CodeState.FROZEN:
+        return
+    begun = {ReservationState.COLLECTING, ReservationState.COLLECTED}
+    was_used = code.reservations.filter(state__in=begun).exists()
+    code.advance(CodeState.IN_USE if was_used else CodeState.ACTIVE)
+    for helper in code.helpers.filter(state=CodeState.ISSUED):
+        helper.advance(CodeState.ACTIVE)
+
+
 def reveal(code: LockerCode, *, reason: str, at: datetime) -> str:
     """
     Return the digits, to print or send them; each time is recorded.
@@ -191,8 +216,43 @@ def digits_of(code: LockerCode) -> str:
 @transaction.atomic
 def revoke(code: LockerCode, *, at: datetime) -> None:
     """Make a code worthless; what it would open stays closed until another code is issued."""
-    _lock_lockers(code)
+    lock_lockers(code)
     end(code, CodeState.REVOKED, at=at)
+
+
+@transaction.atomic
+def replace(code: LockerCode, *, by: UUID, at: datetime) -> LockerCode:
+    """
+    Revoke a resident's code and give its holder another one for what it would still open; as far as it was.
+
+    The codes of its helpers end with it. A locker out of touch takes the old one until it hears of this.
+
+    Raises
+    ------
+    InvalidTransition
+        If the code is a helper's or a courier's, or no longer valid.
+    NoCodeLeft
+        If no code far enough from all others was found.
+    """
+    lock_lockers(code)
+    code = LockerCode.objects.select_for_update(no_key=True).get(pk=code.pk)
+    if code.on_behalf_of_id is not None or code.purpose != Purpose.COLLECT or not code.is_live:
+        raise InvalidTransition(thing="code", present=code.state, wanted="replaced")
+    way = _WAYS[CodeState(code.state)]
+    end(code, CodeState.REVOKED, at=at)
+    issued = issue(
+        namespace=code.namespace,
+        holder=code.holder,
+        occasion=code.occasion,
+        valid_until=code.valid_until,
+        at=at,
+    )
+    for state in way:
+        issued.advance(state)
+    code.reservations.holding().update(code=issued)
+    facts = {"code": str(code.pk), "successor": str(issued.pk), "by": str(by)}
+    events.record("code_replaced", scope=code.namespace, at=at, **facts)
+    return issued
 
 
 @transaction.atomic
@@ -244,11 +304,11 @@ def sweep(*, at: datetime) -> None:
 
 @transaction.atomic
 def _expire(code: LockerCode, *, at: datetime) -> None:
-    _lock_lockers(code)
+    lock_lockers(code)
     end(code, CodeState.EXPIRED, at=at)
 
 
-def _lock_lockers(code: LockerCode) -> None:
+def lock_lockers(code: LockerCode) -> None:
     """Lock the lockers that know a code; they are to hear that it changes."""
     claims = Q(reservations__code=code.principal.pk) | Q(reservations__deposit_code=code.pk)
     cabinets.lock_all(Locker.objects.filter(claims).values_list("pk", flat=True).distinct())

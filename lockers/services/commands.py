@@ -7,15 +7,16 @@ from django.db import models, transaction
 from django.db.models import F
 
 from common.exceptions import InvalidTransition
-from common.prepared import Prepared, PreparedUpdate
+from common.prepared import Prepared, PreparedInsert, PreparedUpdate
 from lockers import wake
 from lockers.exceptions import (
-    BasicLockerOffline,
+    CodeFrozen,
     CommandPending,
     CompartmentUnavailable,
     HoldEnded,
     LockerOffline,
     NotDeposited,
+    OfflineWithoutKeypad,
     ReopenLimitReached,
 )
 from lockers.models import Compartment, Device, Locker, OpenCommand, Reservation
@@ -24,8 +25,10 @@ from lockers.states import (
     ANSWER_GRACE,
     COMMAND_LIFE,
     OPENING_TIME,
+    CodeState,
     CommandState,
     CompartmentState,
+    DoorState,
     Profile,
     Purpose,
     ReservationState,
@@ -40,6 +43,7 @@ _LIVE = Prepared(
     compartment=models.BigAutoField(),
 )
 
+_INSERT = PreparedInsert(OpenCommand)
 _UNSENT = Prepared(
     lambda at: (
         OpenCommand.objects.offerable(at=at)
@@ -114,6 +118,8 @@ def open_for_collection(reservation: Reservation, *, at: datetime, real_at: date
         If nothing lies there, yet or any longer.
     ReopenLimitReached
         If the door was opened again too often.
+    CodeFrozen
+        If the resident said that something is wrong, and nobody has looked yet.
     CompartmentUnavailable
         If the compartment waits for a check or is out of service.
     LockerOffline
@@ -122,6 +128,8 @@ def open_for_collection(reservation: Reservation, *, at: datetime, real_at: date
         If the door is being opened at this moment.
     """
     claims.lock(reservation)
+    if reservation.code is not None and reservation.code.state == CodeState.FROZEN:
+        raise CodeFrozen
     return open_locked_for_collection(reservation, at=at, real_at=real_at)
 
 
@@ -189,8 +197,10 @@ def claim(command: OpenCommand) -> bool:
 
 
 def sweep(*, real_at: datetime) -> None:
-    """Settle commands that got no answer in time."""
+    """Settle commands that got no answer in time, and doors of which nobody says whether they opened."""
     settle_overdue(OpenCommand.objects.all(), real_at=real_at)
+    for compartment in _still_unlocking():
+        _doubt_door(compartment)
 
 
 def settle_overdue(commands: models.QuerySet[OpenCommand], *, real_at: datetime) -> None:
@@ -210,12 +220,25 @@ def settle_overdue(commands: models.QuerySet[OpenCommand], *, real_at: datetime)
     )
 
 
+def _still_unlocking() -> models.QuerySet[Compartment]:
+    """Return the compartments whose lock was driven, and whose device has not said what came of it."""
+    waited_for = OpenCommand.objects.live().filter(compartment=models.OuterRef("pk"))
+    return Compartment.objects.filter(~models.Exists(waited_for), door=DoorState.UNLOCKING)
+
+
+@transaction.atomic
+def _doubt_door(compartment: Compartment) -> None:
+    cabinets.lock(compartment.locker_id)
+    # The device may have said it while we waited for the lock.
+    _still_unlocking().filter(pk=compartment.pk).update(door=DoorState.UNKNOWN)
+
+
 def _reachable_device(locker_id: UUID, *, real_at: datetime) -> Device:
     device = _IN_SERVICE.first(locker=locker_id)
     if device is None or not device.is_reachable(at=real_at):
-        is_basic = device is not None and device.profile == Profile.BASIC
+        has_keypad = device is not None and device.profile == Profile.FULL
         name = Locker.objects.get(pk=locker_id).name
-        raise (BasicLockerOffline if is_basic else LockerOffline)(locker=name)
+        raise (LockerOffline if has_keypad else OfflineWithoutKeypad)(locker=name)
     return device
 
 
@@ -249,7 +272,7 @@ def _create(
         settle_overdue(compartment.commands.all(), real_at=real_at)
         if compartment.commands.live().exists():
             raise CommandPending(number=compartment.number)
-    command = OpenCommand.objects.create(
+    command = OpenCommand(
         compartment=compartment,
         device=device,
         reservation=reservation,
@@ -259,5 +282,6 @@ def _create(
         created_at=real_at,
         expires_at=real_at + COMMAND_LIFE,
     )
+    _INSERT(command)
     transaction.on_commit(lambda: wake.device(device.pk))
     return command

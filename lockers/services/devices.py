@@ -14,7 +14,7 @@ from common import events
 from common.prepared import PreparedUpdate
 from lockers import keys
 from lockers.alarms import AlarmKind
-from lockers.exceptions import BadProvisioningToken, StaleEpoch
+from lockers.exceptions import BadProvisioningToken, StaleEpoch, TokenUsed
 from lockers.models import Alarm, Device, Locker, OpenCommand, ProvisioningToken
 from lockers.services import alarms, broker, cabinets
 from lockers.states import OFFLINE_AFTER, SUSPECT_FOR, CommandState, LinkState, Profile, Transport
@@ -92,6 +92,31 @@ def lock_token(token: str, *, profile: Profile, real_at: datetime) -> Provisioni
     return right
 
 
+@transaction.atomic
+def withdraw_token(token: ProvisioningToken, *, by: UUID, at: datetime, real_at: datetime) -> None:
+    """
+    Take back a token that nobody has used; again, or of one that is too old, changes nothing.
+
+    Raises
+    ------
+    TokenUsed
+        If a device came into service by it.
+    """
+    token = (
+        ProvisioningToken.objects.select_for_update(of=("self",)).select_related("locker").get(pk=token.pk)
+    )
+    if token.used_by_id is not None:
+        raise TokenUsed
+    if token.expires_at <= real_at:
+        return
+    token.expires_at = real_at
+    token.save(update_fields=["expires_at"])
+    locker = token.locker
+    events.record(
+        "token_withdrawn", scope=locker.namespace, at=at, locker=locker.slug, token=token.pk, by=str(by)
+    )
+
+
 def find_token(token: str) -> ProvisioningToken | None:
     """Return a token's row, however old it is."""
     return ProvisioningToken.objects.filter(digest=_digest(token)).first()
@@ -122,6 +147,23 @@ def retire(device: Device, *, real_at: datetime) -> None:
     device.advance(LinkState.RETIRED, retired_at=real_at, link_epoch="")
     broker.ask_to_expel(device)
     _refuse_unsent(device)
+
+
+@transaction.atomic
+def retire_of(locker: Locker, *, by: UUID, at: datetime, real_at: datetime) -> None:
+    """Take a locker's device out of service without a successor: the locker is offline until it has one."""
+    cabinets.lock(locker.pk)
+    for device in Device.objects.in_service().filter(locker=locker):
+        retire(device, real_at=real_at)
+        events.record(
+            "device_retired",
+            scope=locker.namespace,
+            at=at,
+            locker=locker.slug,
+            device=str(device.pk),
+            by=str(by),
+            **device.label,
+        )
 
 
 @transaction.atomic

@@ -25,10 +25,11 @@ from django.db.models import (
 
 from common import intents
 from common.exceptions import DomainError
-from common.prepared import Prepared, PreparedUpdate
+from common.prepared import Prepared, PreparedInsert, PreparedUpdate
 from lockers.link import Report
 from lockers.models import Device, DeviceBoot, DeviceEvent, Locker, Reservation
 from lockers.services import devices, reports, rows
+from lockers.states import GAP_MAY_LAST, SYNC_EVERY
 
 #: Intent that asks for new reports of devices to take effect.
 APPLY = "lockers.apply_events"
@@ -49,6 +50,7 @@ _LOCKERS = Prepared(
     ),
     devices=[UUIDField()],
 )
+_KEEP = PreparedInsert(DeviceEvent)
 _BOOTS = Prepared(
     lambda devices, names: DeviceBoot.objects.filter(device__among=devices, boot_id__among=names),
     devices=[UUIDField()],
@@ -116,7 +118,7 @@ def receive_all(
     boots = _boots(batches)
     intakes = [_Intake(locked[device_id], batch, boots[device_id]) for device_id, batch in batches.items()]
     heard = [intake for intake in intakes if intake.fresh]
-    DeviceEvent.objects.bulk_create(row for intake in heard for row in intake.rows(real_at=real_at))
+    _KEEP(*(row for intake in heard for row in intake.rows(real_at=real_at)))
     _ask_to_apply(heard)
     present = [intake.device for intake in heard if intake.is_of_present_connection]
     devices.hear_all(present, real_at=real_at)
@@ -157,6 +159,14 @@ def apply_all(device_ids: Collection[UUID], *, at: datetime) -> int:
     ]
     _note_changes(scenes)
     return _note_applied(applied, waiting, at=at)
+
+
+def ask_for_missing(device: Device, *, real_at: datetime) -> bool:
+    """Note that a device is asked for what is missing; tell whether that is due, for some time or again."""
+    if device.gap_since is None or device.gap_since > real_at - GAP_MAY_LAST:
+        return False
+    lately = Q(sync_sent_at__gt=real_at - SYNC_EVERY)
+    return bool(Device.objects.filter(pk=device.pk).exclude(lately).update(sync_sent_at=real_at))
 
 
 def missing_after(device: Device) -> Mapping[str, int]:

@@ -167,10 +167,9 @@ def _open_next(
 
 
 def _count(throttle: CodeThrottle, *, real_at: datetime) -> None:
-    last = throttle.last_failure_at
-    since_last = None if last is None else real_at - last
+    since = max(filter(None, [throttle.last_failure_at, throttle.locked_until]), default=real_at)
     before = Failures(num_failures=throttle.num_failures, num_lock_outs=throttle.num_lock_outs)
-    counted, lock_out = before.after_another(since_last=since_last)
+    counted, lock_out = before.after_another(usable_for=real_at - since)
     throttle.num_failures, throttle.num_lock_outs = counted.num_failures, counted.num_lock_outs
     throttle.last_failure_at = real_at
     if lock_out is not None:

@@ -129,12 +129,15 @@ def confirm_collection(reservation: Reservation, *, at: datetime) -> None:
     ------
     NotDeposited
         If nothing is being collected.
+    CommandPending
+        If the door is being opened again at this moment.
     """
     claims.lock(reservation)
     if reservation.state == ReservationState.COLLECTED:
         return
-    if reservation.state != ReservationState.COLLECTING:
+    if reservation.state != ReservationState.COLLECTING or reservation.compartment is None:
         raise NotDeposited(state=reservation.state)
+    claims.refuse_while_opening(reservation.compartment)
     note_done(reservation, at=at)
 
 
@@ -150,6 +153,8 @@ def complete_collection(reservation: Reservation, *, at: datetime) -> bool:
     if reservation.state != ReservationState.COLLECTING:
         return False
     if reservation.opened_at is None or reservation.closed_at is None:
+        return False
+    if reservation.disputed_at is not None:
         return False
     is_confirmed = reservation.confirmed_at is not None
     if not is_confirmed and not reservation.collection_is_over(at=at):

@@ -17,6 +17,7 @@ from lockers.states import (
     CONFIRMATION_WINDOW,
     REACH_GUARANTEED,
     TROUBLE,
+    CodeState,
     CompartmentState,
     ReservationState,
 )
@@ -101,7 +102,7 @@ def end_window(reservation: Reservation, *, at: datetime) -> None:
 
 @transaction.atomic
 def keep(reservation: Reservation, *, at: datetime) -> None:
-    """Let goods stay that nobody can collect at present, because their compartment is out of use."""
+    """Let goods stay that nobody can collect: their compartment is out of use, or their code frozen."""
     claims.lock(reservation)
     if _out_of_reach(at=at).filter(pk=reservation.pk).exists():
         reservations.hold(reservation, until=at + REACH_GUARANTEED)
@@ -133,7 +134,9 @@ def _quietly(move: _Move, reservation: Reservation, *, at: datetime) -> None:
 
 def _out_of_reach(*, at: datetime) -> QuerySet[Reservation]:
     return Reservation.objects.filter(
-        state=ReservationState.DEPOSITED, compartment__state__in=TROUBLE, hold_until__lt=at + KEPT_AHEAD
+        Q(compartment__state__in=TROUBLE) | Q(code__state=CodeState.FROZEN),
+        state=ReservationState.DEPOSITED,
+        hold_until__lt=at + KEPT_AHEAD,
     )
 
 

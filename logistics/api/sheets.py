@@ -16,6 +16,8 @@ COLUMNS = (
     "height",
     "state",
     "door",
+    # A basic device opens a door late or not at all, and takes no codes.
+    "locker_profile",
     "bundle",
     "parcels",
     "since",
@@ -24,6 +26,8 @@ COLUMNS = (
     "as_listed",
     "difference",
 )
+
+_SHOWN = ("size", "temperature", "height", "state", "door", "locker_profile")
 
 
 class SheetCSVRenderer(BaseRenderer):
@@ -53,7 +57,7 @@ def _line(compartment: Mapping[str, Any]) -> dict[str, Any]:
     content = compartment["content"] or {}
     return {
         "compartment": compartment["number"],
-        **{name: compartment[name] for name in ("size", "temperature", "height", "state", "door")},
+        **{name: compartment[name] for name in _SHOWN},
         "bundle": content.get("bundle", ""),
         "parcels": " ".join(parcel["sticker"] for parcel in content.get("parcels", ())),
         "since": compartment["trouble_since"] or content.get("since", ""),

@@ -2,7 +2,17 @@
 
 from django.urls import path
 
-from logistics.api.views import accounts, compartments, courier, dispatch, orders, region, resident
+from logistics.api.views import (
+    accounts,
+    compartments,
+    courier,
+    devices,
+    dispatch,
+    openings,
+    orders,
+    region,
+    resident,
+)
 
 app_name = "api"
 #: A door is named as people name it.
@@ -35,18 +45,28 @@ urlpatterns = [
     path(f"{COMPARTMENT}block/", compartments.BlockCompartmentView.as_view(), name="block-compartment"),
     path(f"{COMPARTMENT}unblock/", compartments.UnblockCompartmentView.as_view(), name="unblock-compartment"),
     path("alarms/", dispatch.AlarmsView.as_view(), name="alarms"),
-    path("lockers/<uuid:locker_id>/tokens/", dispatch.LockerTokensView.as_view(), name="locker-tokens"),
+    path("lockers/<uuid:locker_id>/tokens/", devices.LockerTokensView.as_view(), name="locker-tokens"),
+    path(
+        "lockers/<uuid:locker_id>/tokens/<int:token_id>/",
+        devices.LockerTokenView.as_view(),
+        name="locker-token",
+    ),
+    path("lockers/<uuid:locker_id>/device/", devices.LockerDeviceView.as_view(), name="locker-device"),
     path("runs/", courier.RunsView.as_view(), name="runs"),
     path("runs/<uuid:run_id>/", courier.RunView.as_view(), name="run"),
     path("runs/<uuid:run_id>/start/", courier.StartRunView.as_view(), name="start-run"),
     path("runs/<uuid:run_id>/reports/", courier.RunReportsView.as_view(), name="run-reports"),
     path("runs/<uuid:run_id>/deposit-codes/", courier.DepositCodesView.as_view(), name="deposit-codes"),
     path("runs/<uuid:run_id>/stops/<uuid:stop_id>/open/", courier.OpenDoorView.as_view(), name="open-door"),
+    path("openings/<uuid:opening_id>/", openings.OpeningView.as_view(), name="opening"),
     path("bundles/", resident.BundlesView.as_view(), name="bundles"),
     path("bundles/<uuid:bundle_id>/code/", resident.BundleCodeView.as_view(), name="bundle-code"),
+    path("bundles/<uuid:bundle_id>/code/replace/", resident.ReplaceCodeView.as_view(), name="replace-code"),
     path("bundles/<uuid:bundle_id>/helpers/", resident.HelpersView.as_view(), name="helpers"),
     path("bundles/<uuid:bundle_id>/helpers/<uuid:helper_id>/", resident.HelperView.as_view(), name="helper"),
     path("bundles/<uuid:bundle_id>/open/", resident.OpenBundleView.as_view(), name="open-bundle"),
+    path("bundles/<uuid:bundle_id>/done/", resident.DoneView.as_view(), name="done"),
+    path("bundles/<uuid:bundle_id>/problem/", resident.ComplaintView.as_view(), name="problem"),
     path("bundles/<uuid:bundle_id>/extend/", resident.ExtendBundleView.as_view(), name="extend-bundle"),
     path("bundles/<uuid:bundle_id>/hand-over/", resident.HandOverView.as_view(), name="hand-over"),
 ]

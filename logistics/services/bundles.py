@@ -1,6 +1,7 @@
 """Bundles: opened and collected by residents, handed over at counters, followed from the lockers' word."""
 
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
 
@@ -8,9 +9,9 @@ from common import events
 from lockers.exceptions import NoKeypad
 from lockers.models import LockerCode, OpenCommand, Reservation
 from lockers.selectors import without_keypad
-from lockers.services import commands
+from lockers.services import codes, commands
 from logistics.exceptions import NotAtCounter, NothingToOpen
-from logistics.models import Bundle, Stop
+from logistics.models import Bundle, Stop, StopKind
 from logistics.services import messages, parcels, visits
 from logistics.states import ParcelState
 
@@ -26,9 +27,21 @@ def open_for_resident(bundle: Bundle, *, at: datetime, real_at: datetime) -> Ope
     LockerError
         If the goods do not lie there yet or any more, or the locker is offline or busy.
     """
+    return commands.open_for_collection(claim_of(bundle), at=at, real_at=real_at)
+
+
+def claim_of(bundle: Bundle) -> Reservation:
+    """
+    Return the claim of a bundle to a compartment.
+
+    Raises
+    ------
+    NothingToOpen
+        If the goods are at a counter.
+    """
     if bundle.reservation is None:
         raise NothingToOpen
-    return commands.open_for_collection(bundle.reservation, at=at, real_at=real_at)
+    return bundle.reservation
 
 
 def code_of(bundle: Bundle) -> LockerCode:
@@ -62,6 +75,23 @@ def code_to_type(bundle: Bundle) -> LockerCode:
         if without_keypad().filter(locker=locker).exists():
             raise NoKeypad(locker=locker.name)
     return code
+
+
+@transaction.atomic
+def replace_code(bundle: Bundle, *, by: UUID, at: datetime) -> LockerCode:
+    """
+    Revoke the code of a bundle, and return the one that opens it from now on; its resident is told.
+
+    Raises
+    ------
+    NothingToOpen, NoKeypad
+        As for ``code_to_type``.
+    InvalidTransition
+        If the code is no longer valid.
+    """
+    issued = codes.replace(code_to_type(bundle), by=by, at=at)
+    messages.tell_new_code(bundle, at=at)
+    return issued
 
 
 @transaction.atomic
@@ -112,6 +142,14 @@ def note_out_of_reach(reservation: Reservation, *, reason: str, at: datetime) ->
     if bundle := _bundle_of(reservation):
         _record("goods_out_of_reach", bundle, at=at, reason=reason)
         messages.tell_out_of_reach(bundle, at=at)
+
+
+def note_in_doubt(reservation: Reservation, *, reason: str, at: datetime) -> None:
+    """Follow the locker: nobody knows whether a deposit was made; the run's courier is asked."""
+    if bundle := _bundle_of(reservation):
+        visits_meant = Stop.objects.filter(handlings__parcel__bundle=bundle, handlings__is_void=False)
+        run = visits_meant.filter(kind=StopKind.SUPPLY_POINT).values_list("run", flat=True).first()
+        _record("deposit_in_doubt", bundle, at=at, reason=reason, run=str(run))
 
 
 def note_within_reach(reservation: Reservation, *, at: datetime) -> None:

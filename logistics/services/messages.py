@@ -43,6 +43,11 @@ def tell_within_reach(bundle: Bundle, *, at: datetime) -> None:
     _tell_again(bundle, kind="within_reach", at=at)
 
 
+def tell_new_code(bundle: Bundle, *, at: datetime) -> None:
+    """Tell a resident that another code opens the goods from now on, and the one before nothing."""
+    _tell_again(bundle, kind="new_code", at=at)
+
+
 def tell_missing(bundle: Bundle, *, at: datetime) -> None:
     """Tell a resident that the goods are not where they should be."""
     _tell([(bundle.resident_id, bundle.pk)], kind="missing", at=at)

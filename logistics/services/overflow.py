@@ -23,7 +23,7 @@ from lockers.models import Reservation
 from lockers.services import claims
 from lockers.services.claims import ReleaseReason
 from lockers.sizes import Size
-from lockers.states import ReservationState
+from lockers.states import TROUBLE, ReservationState
 from logistics.models import Bundle, Handling, Run, Stop, StopKind, SupplyPoint
 from logistics.services import messages, parcels
 from logistics.states import ParcelState, StopState
@@ -39,6 +39,7 @@ class Action(StrEnum):
     OPEN_DOOR = "open_door"
     HAND_IN = "hand_in"
     CONFIRM_EMPTY = "confirm_empty"
+    CONFIRM_DEPOSIT = "confirm_deposit"
     KEEP_ON_BOARD = "keep_on_board"
 
 
@@ -121,6 +122,17 @@ def instructions(run: Run, bundles: Collection[UUID]) -> list[Instruction]:
     return told
 
 
+def in_doubt(run: Run) -> set[UUID]:
+    """Return the bundles of a run of which nobody knows whether they lie behind the door opened for them."""
+    carried = Handling.objects.meant().filter(stop__run=run, stop__kind=StopKind.SUPPLY_POINT)
+    doubtful = carried.filter(
+        parcel__bundle__reservation__state=ReservationState.DEPOSITING,
+        parcel__bundle__reservation__confirmed_at=None,
+        parcel__bundle__reservation__compartment__state__in=TROUBLE,
+    )
+    return {bundle for bundle in doubtful.values_list("parcel__bundle", flat=True) if bundle is not None}
+
+
 def _next_action(bundle: Bundle) -> Action | None:
     reservation = bundle.reservation
     if reservation is None:
@@ -133,6 +145,8 @@ def _next_action(bundle: Bundle) -> Action | None:
     compartment = reservation.compartment
     if compartment is not None and compartment.verify_empty:
         return Action.CONFIRM_EMPTY
+    if compartment is not None and compartment.state in TROUBLE and reservation.confirmed_at is None:
+        return Action.CONFIRM_DEPOSIT
     is_on_its_way = compartment is not None and reservation.confirmed_at is not None
     return None if is_on_its_way else Action.OPEN_DOOR
 

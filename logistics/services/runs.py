@@ -79,7 +79,8 @@ def report(run: Run, *, taps: Sequence[Tap], received_at: datetime) -> Answer:
     """
     Store what a courier tapped and apply each tap once.
 
-    The answer says where goods go now whose taps told of trouble, also when such a tap arrives again.
+    The answer says where goods go now whose taps told of trouble, also when such a tap arrives again, and
+    asks for a word about deposits that were begun and nobody spoke of.
 
     Raises
     ------
@@ -100,6 +101,7 @@ def report(run: Run, *, taps: Sequence[Tap], received_at: datetime) -> Answer:
     if known:
         again = [tap.key for tap in taps if tap.key in known and may_be_in_question(tap)]
         in_question |= _bundles_of(run, again)
+    in_question |= overflow.in_doubt(run)
     return Answer(num_new=len(new), instructions=overflow.instructions(run, in_question))
 
 

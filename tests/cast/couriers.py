@@ -173,7 +173,8 @@ class Courier:
     ) -> Taps:
         """Say that no door is left, and do what the answer says: hand in here, take on, or keep on board."""
         tap = self._tap("problem", stop, bundle=bundle, reason="locker_full")
-        for told in (await self._report(run, [tap]))["instructions"]:
+        answer = await self._report(run, [tap])
+        for told in [told for told in answer["instructions"] if told["bundle"] == bundle]:
             self._cast.world.incidents.append(f"a bundle for {stop['locker']}: {told['action']}")
             if told["action"] == "hand_in" and told["stop"] == stop["id"]:
                 return [self._hand_in(run, stop, bundle, parcels)]

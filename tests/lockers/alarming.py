@@ -3,14 +3,16 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from lockers import signals
-from lockers.alarms import AlarmKind
+from lockers.alarms import DOOR_KINDS, AlarmKind
 from lockers.link import Report
-from lockers.models import Alarm, Locker, OpenCommand
-from lockers.services import commands
-from tests.lockers.conftest import Cabinet, compartment_of
+from lockers.models import Alarm, Device, Locker, OpenCommand
+from lockers.services import alarms, commands
+from lockers.sizes import Temperature
+from lockers.states import OFFLINE_AFTER
+from tests.lockers.conftest import Cabinet, a_device, a_locker, compartment_of
 
 #: Kind, number of the door or None, zone, level.
 Standing = set[tuple[str, int | None, str, str]]
@@ -98,3 +100,24 @@ def power(cabinet: Cabinet, source: str, percent: int | None) -> Report:
 def check_command(locker: Locker, at: datetime, number: int = 1) -> OpenCommand:
     """Return the command of an operator who wants to look into a compartment."""
     return commands.open_for_check(compartment_of(locker, number), real_at=at)
+
+
+def silence(device: Device) -> datetime:
+    """Return the first moment at which a device counts as silent."""
+    device.refresh_from_db()
+    assert device.last_seen_at is not None
+    return device.last_seen_at + OFFLINE_AFTER + timedelta(microseconds=1)
+
+
+def an_alarm(kind: AlarmKind, at: datetime, *, device: Device | None = None) -> Alarm:
+    """Return an alarm of a kind that was just raised."""
+    device = device or a_device(a_locker(), at)
+    return alarms.raise_alarm(
+        kind,
+        device=device,
+        compartment=compartment_of(device.locker, 1) if kind in DOOR_KINDS else None,
+        zone=Temperature.CHILLED if kind == AlarmKind.TEMPERATURE else "",
+        facts={"number": 1},
+        at=at,
+        real_at=at,
+    )

@@ -1,11 +1,12 @@
-"""What the rules say of doors, claims and commands, told once more in plain Python, without a database."""
+"""
+What the rules say of doors, claims and commands, told once more in plain Python, without a database.
 
-from collections import Counter
-from dataclasses import dataclass, field
+Doors are moved by the tables alone; a move that they do not allow is complained of.
+"""
+
+from collections.abc import Mapping
 
 from lockers.states import (
-    COMMAND_TRANSITIONS,
-    LIVE,
     MAX_JAMS,
     MAX_REOPENINGS,
     TROUBLE,
@@ -15,111 +16,22 @@ from lockers.states import (
     Purpose,
     ReservationState,
 )
+from tests.lockers.compartment_rows import Claim, Command, Door, Rows
 
-#: Seconds: of the word or the closed door that is missing, of a collection, of a command, for an answer, for
-#: a door to move, and for goods that were out of reach.
-CONFIRMATION_S = COLLECTION_S = 600
+#: Seconds: of the word or the closed door that is missing, of a command, for an answer, for a door to move,
+#: and for goods that were out of reach.
+CONFIRMATION_S = 600
 COMMAND_S, GRACE_S, MOVING_S = 20, 5, 10
 REACH_S, KEPT_AHEAD_S = 24 * 3600, 3600
-BLOCKED, TWO_CLAIMS = "blocked", "two_claims"
+BLOCKED, TWO_CLAIMS, TWO_DOORS = "blocked", "two_claims", "two_doors"
 IN_PROGRESS = {ReservationState.DEPOSITING, ReservationState.COLLECTING}
+_SHUT = {DoorState.CLOSED, DoorState.UNKNOWN, DoorState.JAMMED}
+_STANDS_OPEN = {DoorState.OPEN, DoorState.LEFT_OPEN}
+_UNUSED = {CompartmentState.FREE, CompartmentState.RESERVED}
 
 
-@dataclass(eq=False, slots=True)
-class Door:
-    """One compartment: what it is meant for, what its door does, and why it is out of use."""
-
-    number: int
-    intent: CompartmentState = CompartmentState.FREE
-    shows: DoorState = DoorState.CLOSED
-    num_jams: int = 0
-    trouble: str = ""
-    #: What really is so.
-    is_open: bool = False
-
-    @property
-    def is_free(self) -> bool:
-        """Tell whether it can be given to a claim."""
-        return self.intent == CompartmentState.FREE and self.shows in {DoorState.CLOSED, DoorState.UNKNOWN}
-
-
-@dataclass(eq=False, slots=True)
-class Claim:
-    """One bundle's claim; moments are seconds."""
-
-    expires_s: float
-    hold_until_s: float
-    state: ReservationState = ReservationState.RESERVED
-    door: Door | None = None
-    opened_s: float | None = None
-    closed_s: float | None = None
-    word_s: float | None = None
-    collecting_since_s: float = 0
-    num_openings: int = 0
-    was_deposited: bool = False
-
-
-@dataclass(eq=False, slots=True)
-class Command:
-    """One attempt to open a door."""
-
-    door: Door
-    claim: Claim | None
-    purpose: Purpose
-    expires_s: float
-    state: CommandState = CommandState.CREATED
-    is_executed: bool = False
-
-    @property
-    def is_live(self) -> bool:
-        """Tell whether its outcome is being waited for."""
-        return self.state in LIVE
-
-    def may_become(self, to: CommandState) -> bool:
-        """Tell whether an answer adds to what is known."""
-        return to in COMMAND_TRANSITIONS[self.state]
-
-
-@dataclass(slots=True)
-class Model:
-    """Some doors of one size, and everybody's claims to them."""
-
-    doors: list[Door]
-    now_s: float = 0
-    claims: list[Claim] = field(default_factory=list)
-    commands: list[Command] = field(default_factory=list)
-    #: Commands of which the device has spoken since its last snapshot, the latest last.
-    spoken_of: list[Command] = field(default_factory=list)
-    announced: Counter[str] = field(default_factory=Counter)
-
-    # Questions.
-
-    def free_doors(self) -> list[Door]:
-        """Return the doors that can be given away."""
-        return [door for door in self.doors if door.is_free]
-
-    def unbound(self) -> list[Claim]:
-        """Return the claims that wait for a door."""
-        reserved = ReservationState.RESERVED
-        return [claim for claim in self.claims if claim.state == reserved and claim.door is None]
-
-    def holder(self, door: Door) -> Claim | None:
-        """Return the claim whose door this is."""
-        ended = {
-            ReservationState.COLLECTED,
-            ReservationState.MISSING,
-            ReservationState.CANCELLED,
-            ReservationState.EXPIRED,
-        }
-        return next((one for one in self.claims if one.door is door and one.state not in ended), None)
-
-    def is_opening(self, door: Door | None) -> bool:
-        """Tell whether the outcome of an opening is being waited for."""
-        return any(command.is_live and command.door is door for command in self.commands)
-
-    def is_over(self, claim: Claim) -> bool:
-        """Tell whether the time in which a collection may be repeated has ended."""
-        return self.now_s >= claim.collecting_since_s + COLLECTION_S
+class Model(Rows):
+    """What becomes of doors and claims by what people, devices and time do."""
 
     # What people ask for, where nothing forbids it.
 
@@ -133,12 +45,18 @@ class Model:
     def end(self, claim: Claim, to: ReservationState) -> None:
         """End a claim; of goods that may lie behind its door, somebody has to make sure."""
         claim.state = to
-        doubtful = any(one.claim is claim and one.state == CommandState.UNKNOWN for one in self.commands)
         if claim.door is not None and claim.door.intent == CompartmentState.RESERVED:
-            if claim.word_s is not None or doubtful:
+            if self.may_hold_goods(claim):
                 self.demand_check(claim.door, "claim_ended_in_doubt")
             else:
-                claim.door.intent = CompartmentState.FREE
+                self.move(claim.door, CompartmentState.FREE)
+
+    def may_hold_goods(self, claim: Claim) -> bool:
+        """Tell whether a courier may have been at a door that was never seen to open for a claim."""
+        in_doubt = CommandState.UNKNOWN
+        return claim.word_s is not None or any(
+            one.claim is claim and one.state == in_doubt for one in self.commands
+        )
 
     def unbind(self, claim: Claim) -> None:
         """Let a claim ask for any door again, as if nothing had happened."""
@@ -161,16 +79,18 @@ class Model:
         """Take a compartment out of use; who merely waits for it waits for another one."""
         if door.intent in {to, CompartmentState.OUT_OF_SERVICE}:
             return
-        door.intent, door.trouble = to, reason
+        self.move(door, to)
+        door.trouble = reason
         holder = self.holder(door)
         if holder is not None and holder.state == ReservationState.RESERVED:
             holder.door = None
 
     def bring_back(self, door: Door, to: CompartmentState) -> None:
         """Let a compartment be used again after somebody looked into it."""
-        door.intent, door.num_jams, door.trouble = to, 0, ""
+        self.move(door, to)
+        door.num_jams, door.trouble, door.verify_empty = 0, "", False
         if door.shows == DoorState.JAMMED:
-            door.shows = DoorState.CLOSED
+            self.show(door, DoorState.CLOSED)
 
     def hold(self, claim: Claim) -> None:
         """Give a resident time whose goods were out of reach."""
@@ -183,7 +103,8 @@ class Model:
         claim.word_s = self.now_s if claim.word_s is None else claim.word_s
         assert claim.door is not None
         if claim.door.intent in {CompartmentState.DEPOSITING, CompartmentState.NEEDS_CHECK}:
-            claim.door.intent, claim.door.trouble = CompartmentState.OCCUPIED, ""
+            self.move(claim.door, CompartmentState.OCCUPIED)
+            claim.door.trouble, claim.door.verify_empty = "", False
         self.announced["deposited"] += 1
 
     def collected(self, claim: Claim) -> None:
@@ -191,7 +112,8 @@ class Model:
         claim.state = ReservationState.COLLECTED
         assert claim.door is not None
         if claim.door.intent == CompartmentState.COLLECTING:
-            claim.door.intent = CompartmentState.FREE
+            self.move(claim.door, CompartmentState.FREE)
+            claim.door.verify_empty = claim.word_s is None
         self.announced["collected"] += 1
 
     def back_to_deposited(self, claim: Claim) -> None:
@@ -199,7 +121,7 @@ class Model:
         claim.state, claim.num_openings = ReservationState.DEPOSITED, 0
         assert claim.door is not None
         if claim.door.intent == CompartmentState.COLLECTING:
-            claim.door.intent = CompartmentState.OCCUPIED
+            self.move(claim.door, CompartmentState.OCCUPIED)
 
     def may_reopen(self, claim: Claim) -> bool:
         """Tell whether a collection has openings left."""
@@ -221,12 +143,14 @@ class Model:
         if command.is_live or not self.is_opening(command.door):
             command.state = CommandState.PULSED
         door, claim = command.door, command.claim
-        if door.shows in {DoorState.CLOSED, DoorState.UNKNOWN, DoorState.JAMMED}:
-            door.shows = DoorState.UNLOCKING
+        if door.shows in _SHUT:
+            self.show(door, DoorState.UNLOCKING)
         if claim is None:
             return
         if claim.door is not door:
             self._opened_too_late(claim, door)
+            if command.purpose == Purpose.DEPOSIT:
+                self._deposited_elsewhere(claim)
         elif command.purpose == Purpose.DEPOSIT:
             self._begin_deposit(claim, door)
         else:
@@ -234,11 +158,14 @@ class Model:
 
     def opened(self, command: Command, outcome: CommandState = CommandState.OPENED) -> None:
         """Note that a door was seen open after a pulse."""
-        if not command.may_become(outcome):
+        if command.may_become(outcome):
+            self.pulsed(command)
+            command.state = outcome
+        elif command.state != CommandState.OPENED:
             return
-        self.pulsed(command)
-        command.state = outcome
-        command.door.shows, command.door.num_jams = DoorState.OPEN, 0
+        # A door may open once more after a pulse.
+        self.show(command.door, DoorState.OPEN)
+        command.door.num_jams = 0
         holder = self.holder(command.door)
         if holder is not None and holder.state in IN_PROGRESS and command.purpose != Purpose.OPERATOR:
             holder.opened_s, holder.closed_s = self.now_s, None
@@ -250,7 +177,7 @@ class Model:
         self.pulsed(command)
         command.state = CommandState.JAMMED
         door, claim = command.door, command.claim
-        door.shows = DoorState.JAMMED
+        self.show(door, DoorState.JAMMED)
         door.num_jams += 1
         to = CompartmentState.OUT_OF_SERVICE if door.num_jams >= MAX_JAMS else CompartmentState.NEEDS_CHECK
         if claim is not None and claim.state == ReservationState.DEPOSITING:
@@ -269,18 +196,19 @@ class Model:
         if command.may_become(CommandState.UNVERIFIED):
             self.pulsed(command)
             command.state = CommandState.UNVERIFIED
-            command.door.shows = DoorState.UNKNOWN
+            self.show(command.door, DoorState.UNKNOWN)
 
     def closed(self, door: Door) -> None:
         """Note a closed door."""
-        door.shows = DoorState.CLOSED
+        self.show(door, DoorState.CLOSED)
         holder = self.holder(door)
         if holder is not None and holder.state in IN_PROGRESS:
             self._note_closed(holder)
 
     def opened_by_itself(self, door: Door) -> None:
-        """Note a door that nobody was let in by."""
-        door.shows = DoorState.OPEN
+        """Note a door that nobody was let in by; into one not in use, anything may be put."""
+        self.show(door, DoorState.OPEN)
+        door.verify_empty |= door.intent in _UNUSED
 
     def button(self, door: Door) -> None:
         """Note that somebody pressed the button after a collection."""
@@ -288,21 +216,30 @@ class Model:
         if holder is not None and holder.state == ReservationState.COLLECTING:
             self.say_empty(holder)
 
+    def deposit_button(self, door: Door) -> None:
+        """Note that a courier pressed the button: the goods are in."""
+        holder = self.holder(door)
+        if holder is not None and holder.state == ReservationState.DEPOSITING:
+            self.say_deposited(holder)
+
     def _note_word(self, command: Command) -> None:
         """Note that the device has spoken of a command."""
         self.spoken_of = [one for one in self.spoken_of if one is not command] + [command]
 
-    def snapshot(self, are_open: dict[int, bool]) -> None:
-        """Take the doors as a new life of the device finds them."""
+    def snapshot(self, found: Mapping[int, DoorState]) -> None:
+        """Take doors as the device finds them: as a new life begins, or when it is asked."""
         for door in self.doors:
-            if are_open[door.number] and door.shows not in {DoorState.OPEN, DoorState.LEFT_OPEN}:
-                self._found_open(door)
-            elif not are_open[door.number] and door.shows not in {DoorState.CLOSED, DoorState.JAMMED}:
-                if door.intent in {CompartmentState.FREE, CompartmentState.RESERVED}:
-                    door.shows = DoorState.CLOSED
-                else:
-                    self.closed(door)
-        self.spoken_of = []
+            if door.number in found:
+                self._take_as_found(door, found[door.number])
+        self.spoken_of = [one for one in self.spoken_of if one.door.number not in found]
+
+    def _take_as_found(self, door: Door, found: DoorState) -> None:
+        if found == DoorState.OPEN and door.shows not in _STANDS_OPEN:
+            self._found_open(door)
+        elif found == DoorState.CLOSED and door.shows not in {DoorState.CLOSED, DoorState.JAMMED}:
+            self.closed(door)
+        elif found == DoorState.UNKNOWN:
+            self.show(door, DoorState.UNKNOWN)
 
     def _found_open(self, door: Door) -> None:
         in_question = [
@@ -312,13 +249,17 @@ class Model:
         ]
         if in_question:
             self.opened(in_question[-1])
+        elif door.shows == DoorState.CLOSED:
+            self.opened_by_itself(door)
         else:
-            door.shows = DoorState.OPEN
+            self.show(door, DoorState.OPEN)
 
     def _begin_deposit(self, claim: Claim, door: Door) -> None:
         if claim.state == ReservationState.RESERVED:
-            claim.state, door.intent = ReservationState.DEPOSITING, CompartmentState.DEPOSITING
+            claim.state = ReservationState.DEPOSITING
             claim.opened_s = claim.closed_s = None
+            if door.intent == CompartmentState.RESERVED:
+                self.move(door, CompartmentState.DEPOSITING)
         elif claim.state == ReservationState.DEPOSITING:
             claim.closed_s = None
         elif claim.state not in {ReservationState.DEPOSITED, ReservationState.COLLECTING}:
@@ -330,7 +271,7 @@ class Model:
             claim.num_openings = 1
             claim.opened_s = claim.closed_s = claim.word_s = None
             if door.intent == CompartmentState.OCCUPIED:
-                door.intent = CompartmentState.COLLECTING
+                self.move(door, CompartmentState.COLLECTING)
         elif claim.state == ReservationState.COLLECTING:
             claim.num_openings += 1
             claim.closed_s = claim.word_s = None
@@ -339,11 +280,20 @@ class Model:
 
     def _opened_too_late(self, claim: Claim, door: Door) -> None:
         holder = self.holder(door)
-        if door.intent in {CompartmentState.FREE, CompartmentState.RESERVED}:
+        if door.intent in _UNUSED:
             self.demand_check(door, "opened_after_claim_ended")
         elif holder is not None and holder is not claim:
-            self.demand_check(door, TWO_CLAIMS)
-            door.trouble = TWO_CLAIMS
+            self._doubt_goods(door, TWO_CLAIMS)
+
+    def _deposited_elsewhere(self, claim: Claim) -> None:
+        """Doubt a deposit whose courier was let in to another door as well."""
+        has_begun = claim.state in {ReservationState.DEPOSITING, ReservationState.DEPOSITED}
+        if claim.door is not None and has_begun:
+            self._doubt_goods(claim.door, TWO_DOORS)
+
+    def _doubt_goods(self, door: Door, reason: str) -> None:
+        self.demand_check(door, reason)
+        door.trouble = reason
 
     def _note_closed(self, claim: Claim) -> None:
         if claim.opened_s is not None:
@@ -353,7 +303,7 @@ class Model:
 
     def _complete_deposit(self, claim: Claim) -> None:
         is_said_and_closed = claim.closed_s is not None and claim.word_s is not None
-        is_alone = claim.door is not None and claim.door.trouble != TWO_CLAIMS
+        is_alone = claim.door is not None and claim.door.trouble not in {TWO_CLAIMS, TWO_DOORS}
         if claim.state == ReservationState.DEPOSITING and is_said_and_closed and is_alone:
             self.deposited(claim)
 
@@ -387,6 +337,9 @@ class Model:
     def sweep(self) -> None:
         """Let everything fall due."""
         self.settle_overdue(self.commands)
+        for door in self.doors:
+            if door.shows == DoorState.UNLOCKING and not self.is_opening(door):
+                self.show(door, DoorState.UNKNOWN)
         for claim in self.claims:
             is_expired = claim.state == ReservationState.RESERVED and claim.expires_s < self.now_s
             if is_expired and (claim.door is None or not self.is_opening(claim.door)):

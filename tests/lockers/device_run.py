@@ -1,45 +1,50 @@
 """
 A locker's mind under a bad network, power cuts, slow and full disks: one seed is one run, played and judged.
 
-The real controller and journal run over a log in memory and a cabinet of three doors, against a model of the
-server.
+The real controller and journal run over a log in memory and a cabinet of three doors, into which people put
+goods, against a model of the server.
 """
 
-import hashlib
 import heapq
-import hmac
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import count
-from uuid import UUID
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lockers import wire
 from lockers.device.controller import Controller
 from lockers.device.hardware import Reading
 from lockers.device.identity import Identity
 from lockers.device.journal import Journal, NotWritten
-from tests.lockers.judgement import Account, Verdict, verdict_on
-from tests.lockers.server_model import Command, ServerModel
+from lockers.device.keypad import Opening
+from lockers.device.messages import Answer, errand_in
+from lockers.states import Purpose
+from tests.lockers.conversation import (
+    DEVICE_ID,
+    DEVICE_KEY,
+    EPOCH,
+    KID,
+    LIST_KEY,
+    SERVER_KEY,
+    Conversation,
+    Line,
+)
+from tests.lockers.judgement import Account, Verdict, goods_in_free, verdict_on
+from tests.lockers.server_claims import Claims
+from tests.lockers.server_model import ServerModel
 from tests.lockers.simulation import Cabinet, Disk, PowerCut, World
+from tests.lockers.visitors import Visitors
 
-EPOCH = datetime(2026, 11, 24, 11, tzinfo=UTC)
-SERVER_KEY, DEVICE_KEY = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-KID = wire.key_id(SERVER_KEY.public_key())
-DEVICE_ID = "6b0f4b5e-6ad9-4f6c-9d4c-0d3f4fb0a0a1"
 #: How far the device's quartz may run off; less than the controller allows for.
 QUARTZ_ERROR = 3e-4
-LIFE_S = 20.0
 #: Who stands before the keypad does not wait longer for the server.
 KEYPAD_S = 4.0
-CODE, LIST_KEY = "48291703", b"k" * 32
-GOODS = "a40ef80e-5e2e-4bd4-8d5b-7f3a8a1a31b7"
+#: After so long, everything has fallen due.
+IN_THE_END_S = 20_000.0
 
 
 class Run:
-    """One seed: a server that gives commands, a device that obeys, and all the bad luck in between."""
+    """One seed: people who want doors, a server that commands, a device that obeys, and all the bad luck."""
 
     device: Controller
 
@@ -49,30 +54,30 @@ class Run:
         mind: type[Controller] = Controller,
         memory: type[Journal] = Journal,
         server: type[ServerModel] = ServerModel,
+        claims: type[Claims] = Claims,
         *,
         chance_of_cut_at_pulse: float = 0.1,
+        line: Line | None = None,
     ) -> None:
         self._dice = random.Random(seed)
         self.world = World(self._dice, chance_of_cut_at_pulse=chance_of_cut_at_pulse)
         self._disk = Disk(self.world)
         self._cabinet = Cabinet(self)
-        self._server = server(Cabinet.compartments)
+        self._server = server(Cabinet.compartments, claims)
+        self._line = Conversation(self, self._dice, self._server, line)
+        self._visitors = Visitors(self, self._dice, self._cabinet, self._server, self._line)
+        self._visitors.put_first(2)
         self._mind, self._memory = mind, memory
-        self._skew = timedelta(seconds=self._dice.uniform(-90_000, 90_000))
         self._quartz = 1 + self._dice.uniform(-QUARTZ_ERROR, QUARTZ_ERROR)
         self._clock_is_off = timedelta()
         self._coming: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
         self._is_on = False
         self._num_boots = 0
-        #: What the device sent in this life, and when it did so last.
-        self._asked: dict[str, tuple[wire.Envelope, float]] = {}
-        self._commands: dict[str, wire.Envelope] = {}
-        self._num_lists = 0
-        self._questions: set[str] = set()
         #: Reports that were made and must arrive; those made without room on the disk, if the power stays.
         self._made: dict[str, wire.Envelope] = {}
         self._unwritten: list[wire.Envelope] = []
+        self._wrongly_free: dict[str, None] = {}
 
     def verdict(self, steps: int = 60) -> Verdict:
         """Play the run, let everything come to rest, and judge it."""
@@ -81,6 +86,7 @@ class Run:
                 self._step()
             else:
                 self._boot()
+            self._look()
         self._come_to_rest()
         return self._judge()
 
@@ -100,13 +106,29 @@ class Run:
             self._is_on = False
             self._unwritten.clear()
 
+    def door_opened(self, number: int, command_id: str) -> None:
+        """Let whoever waits for a door that opens do what they came for."""
+        self._visitors.door_opened(number, command_id)
+        if self._dice.random() < 0.5:
+            self.later(0.1, self._report)
+
     def _pass(self, seconds: float) -> None:
         until_s = self.world.now_s + seconds
         while self._coming and self._coming[0][0] <= until_s:
             at_s, _, act = heapq.heappop(self._coming)
-            self.world.now_s = max(self.world.now_s, at_s)
+            self._reach(at_s)
             act()
-        self.world.now_s = max(self.world.now_s, until_s)
+            self._look()
+        self._reach(until_s)
+
+    def _reach(self, at_s: float) -> None:
+        self.world.now_s = max(self.world.now_s, at_s)
+        self._server.pass_time(self.world.now_s)
+
+    def _look(self) -> None:
+        """Compare what is free with what lies where."""
+        goods = {number: door.goods for number, door in self._cabinet.doors.items()}
+        self._wrongly_free |= dict.fromkeys(goods_in_free(self._server, goods))
 
     # What happens.
 
@@ -115,6 +137,9 @@ class Run:
         happening = self._dice.choices(
             (
                 self._command,
+                self._visitors.bring,
+                self._visitors.fetch,
+                self._office,
                 self._poll,
                 self._report,
                 self._hello,
@@ -124,7 +149,7 @@ class Run:
                 self._trouble,
                 self._darkness,
             ),
-            weights=(5, 8, 5, 2, 4, 5, 3, 3, 1),
+            weights=(1, 7, 2, 1, 9, 5, 2, 4, 4, 3, 2, 1),
         )[0]
         happening()
 
@@ -147,7 +172,7 @@ class Run:
         )
         self._watch()
         self._is_on = True
-        self._asked.clear()
+        self._line.begin_life()
         try:
             self.on_device(self.device.boot)
         except NotWritten:
@@ -157,11 +182,20 @@ class Run:
         self._hello()
 
     def _watch(self) -> None:
-        """Note which command is in hand, and which reports are made."""
-        pulse, note_made = self.device._pulse, self.device._reporter.made
+        """Note which command is in hand, for whom the device opens by itself, and which reports are made."""
+        pulse, open_alone = self.device._pulse, self.device._open
+        note_made, standing_there = self.device._reporter.made, ""
+
+        def alone(opening: Opening) -> Answer:
+            nonlocal standing_there
+            standing_there = opening.claim_id
+            return open_alone(opening)
 
         def watched(command_id: str, number: int) -> bool:
             self._cabinet.in_hand = command_id
+            command = self._server.given.get(command_id)
+            errand = (standing_there, "collect") if command is None else errand_in(command)
+            self._visitors.expect(command_id, *errand)
             return pulse(command_id, number)
 
         def made(report: wire.Envelope) -> None:
@@ -172,29 +206,25 @@ class Run:
                 self._unwritten.clear()
 
         self.device._pulse = watched  # type: ignore[method-assign]
+        self.device._open = alone  # type: ignore[method-assign]
         self.device._reporter.made = made
 
+    def _command(self) -> None:
+        """Let an operator open some door, whatever is going on there."""
+        self._line.command(self._dice.choice(Cabinet.compartments), None, Purpose.OPERATOR)
+
+    def _office(self) -> None:
+        """Let goods not come, or somebody look into a compartment."""
+        self._dice.choice((self._visitors.cancel, self._visitors.look))()
+
     def _hello(self) -> None:
-        self.on_device(lambda: self._say(self.device.hello(), self._hear_hello))
+        self.on_device(self._line.hello)
 
     def _poll(self) -> None:
-        self.on_device(lambda: self._say(self.device.poll(), self._hear_poll))
+        self.on_device(self._line.poll)
 
     def _report(self) -> None:
-        """Send all that is unreported, in batches and out of order."""
-        self.on_device(self._send_all)
-
-    def _send_all(self) -> None:
-        batch = self.device.unreported()
-        while batch:
-            size = self._dice.randint(1, len(batch))
-            self._send(batch[:size])
-            batch = batch[size:]
-
-    def _send(self, batch: list[wire.Envelope]) -> None:
-        some = self._dice.sample(batch, len(batch))
-        self._asked[some[-1]["message_id"]] = some[-1], self.device._monotonic()
-        self._carry(lambda: self._hear_reports(some))
+        self.on_device(self._line.report)
 
     def _tick(self) -> None:
         self.on_device(self.device.tick)
@@ -206,29 +236,29 @@ class Run:
 
     def _enter(self) -> None:
         """Let somebody type the code, as the links do it: the server is asked, and not waited for long."""
+        code = self._visitors.code()
         if self.device.knows_codes and self._dice.random() < 0.3:
-            self.on_device(lambda: self._decide(None))
+            self.on_device(lambda: self._decide(code, None))
             return
-        question, life = self.device.entered(CODE), self.device
+        life, question = self.device, self._line.enter(code)
 
         def give_up() -> None:
-            if life is self.device and question["message_id"] in self._asked:
-                self.on_device(lambda: self._decide(question))
+            if life is self.device and self._line.waits_for(question):
+                self.on_device(lambda: self._decide(code, question))
 
-        self._say(question, self._hear_code)
         self.later(KEYPAD_S, give_up)
 
-    def _decide(self, question: wire.Envelope | None) -> None:
+    def _decide(self, code: str, question: wire.Envelope | None) -> None:
         self._cabinet.question = None if question is None else str(question["message_id"])
         try:
-            self.device.decide(CODE, instead_of=question)
+            self.device.decide(code, instead_of=question)
         finally:
             self._cabinet.question = None
 
     def _trouble(self) -> None:
         """Let something break, or be mended."""
         number = self._dice.choice(Cabinet.compartments)
-        match self._dice.randrange(4):
+        match self._dice.randrange(5):
             case 0:
                 self._cabinet.doors[number].is_jammed ^= True
             case 1:
@@ -238,110 +268,12 @@ class Run:
                 self.world.disk_is_full ^= True
             case 3:
                 self._clock_is_off = timedelta(days=self._dice.uniform(-400, 400))
+            case 4:
+                self._cabinet.doors[number].has_no_current ^= True
 
     def _darkness(self) -> None:
         """Let time pass in which nobody hears anybody."""
-        self._pass(self._dice.choice([15, 40, 200]))
-
-    def _command(self, **fields: object) -> None:
-        """Give a command; it is pushed to the device, and offered to each poll."""
-        at = self._server_time()
-        command_id = str(UUID(int=self._dice.getrandbits(128), version=4))
-        envelope = {
-            "action": "open_compartment",
-            "device_id": DEVICE_ID,
-            "transaction_id": command_id,
-            "link_epoch": self._server.link_epoch,
-            "expires_at": wire.moment(at + timedelta(seconds=LIFE_S)),
-            "data": {"compartment_number": self._dice.choice(Cabinet.compartments)},
-            **fields,
-        }
-        self._commands[command_id] = envelope
-        self._server.commands[command_id] = Command(envelope)
-        if self._dice.random() < 0.5:
-            self._give(envelope)
-
-    # The network.
-
-    def _say(self, message: wire.Envelope, hear: Callable[[wire.Envelope], None]) -> None:
-        self._asked[message["message_id"]] = message, self.device._monotonic()
-        self._carry(lambda: hear(message))
-
-    def _carry(self, arrive: Callable[[], None]) -> None:
-        """Carry a message: late, twice, much later again, or not at all."""
-        if self.world.is_calm:
-            self.later(0.01, arrive)
-            return
-        for _ in range(self._dice.choices((0, 1, 2), weights=(2, 6, 2))[0]):
-            self.later(self._dice.choice((0.01, 0.05, 0.3, 5, 19, 30)), arrive)
-
-    def _hear_hello(self, hello: wire.Envelope) -> None:
-        if self._server.greet(hello):
-            self._answer(hello, "hello_accepted", accepted={})
-            self._list()
-
-    def _hear_poll(self, poll: wire.Envelope) -> None:
-        if poll["link_epoch"] != self._server.link_epoch:
-            return
-        self._answer(poll, "poll_answered")
-        for command_id, command in self._commands.items():
-            if command_id not in poll["data"]["known"]:
-                self._give(command)
-
-    def _hear_code(self, question: wire.Envelope) -> None:
-        """Let the code open the second door, if the question belongs to the present connection; once."""
-        if question["link_epoch"] == self._server.link_epoch:
-            data = {"compartment_number": 2, "claim_id": GOODS, "purpose": "collect"}
-            if question["message_id"] not in self._questions:
-                self._questions.add(question["message_id"])
-                self._command(request_id=question["message_id"], data=data)
-            self._answer(question, "code_answered", outcome="opening", compartment_number=2, num_left=0)
-
-    def _list(self) -> None:
-        """Send a list that knows of goods behind the second door, and of the code that opens it."""
-        self._num_lists += 1
-        boot_id, seq = self._server.last
-        digest = hmac.new(LIST_KEY, CODE.encode(), hashlib.sha256).hexdigest()
-        claim = {"claim_id": GOODS, "state": "here", "compartment_number": 2, "num_openings": 0, "doors": [2]}
-        entry = {
-            "entry_id": GOODS,
-            "purpose": "collect",
-            "digest": digest,
-            "qr": digest,
-            "not_after": wire.moment(self._server_time() + timedelta(days=1)),
-            "claims": [GOODS],
-            "one_visit": False,
-        }
-        as_of = {"boot_id": boot_id, "seq": seq}
-        data = {"version": self._num_lists, "as_of": as_of, "claims": [claim], "entries": [entry]}
-        self._tell({"action": "put_allowlist", "device_id": DEVICE_ID, "data": data})
-
-    def _hear_reports(self, batch: list[wire.Envelope]) -> None:
-        self._answer(batch[-1], "messages_accepted", accepted=self._server.receive(batch))
-
-    def _give(self, command: wire.Envelope) -> None:
-        """Send a command of the present connection that is still to be had."""
-        left = wire.parse_moment(command["expires_at"]) - self._server_time()
-        if left > timedelta() and command["link_epoch"] == self._server.link_epoch:
-            self._tell(command | {"ttl_ms": min(20_000, left // timedelta(milliseconds=1))})
-
-    def _answer(self, to: wire.Envelope, action: str, **data: object) -> None:
-        reply_to = to["message_id"]
-        self._tell({"action": action, "device_id": DEVICE_ID, "in_reply_to": reply_to, "data": data})
-
-    def _tell(self, fields: wire.Envelope) -> None:
-        sealed = wire.seal(fields, key=SERVER_KEY, kid=KID, timestamp=self._server_time())
-        self._carry(lambda: self.on_device(lambda: self._hear(sealed)))
-
-    def _hear(self, message: wire.Envelope) -> None:
-        now_s = self.device._monotonic()
-        reply_to = str(message.get("in_reply_to"))
-        request, sent_s = self._asked.get(reply_to, ({"message_id": ""}, now_s))
-        if self.device.hear([message], request=request, sent_s=sent_s, received_s=now_s):
-            self._asked.pop(reply_to, None)
-
-    def _server_time(self, now_s: float | None = None) -> datetime:
-        return EPOCH + self._skew + timedelta(seconds=self.world.now_s if now_s is None else now_s)
+        self._pass(self._dice.choice([15, 40, 200, 700]))
 
     # The end.
 
@@ -349,7 +281,7 @@ class Run:
         """Mend everything, and let all be said and done."""
         self.world.is_calm, self.world.disk_is_full = True, False
         for number, door in self._cabinet.doors.items():
-            door.is_jammed = False
+            door.is_jammed = door.has_no_current = False
             self._cabinet.break_sensor(number, None)
         for _ in range(4):
             if not self._is_on:
@@ -361,14 +293,16 @@ class Run:
             self._pass(1)
             self._report()
             self._pass(1)
+        self._pass(IN_THE_END_S)
 
     def _judge(self) -> Verdict:
         account = Account(
             server=self._server,
             pulses=self._cabinet.pulses,
             must_arrive=self._disk.written | self._made,
-            server_time=self._server_time,
+            server_time=self._line.server_time,
             is_open={number: door.is_open for number, door in self._cabinet.doors.items()},
+            wrongly_free=self._wrongly_free,
             is_all_told=not self.device.has_unreported(),
             num_boots=self._num_boots,
         )

@@ -1,12 +1,13 @@
-"""What went wrong in a run of a device: pulses that should not be, reports without effect or with two."""
+"""What went wrong in a run of a device: pulses, reports, and goods where nothing should be."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
 from lockers import wire
-from lockers.states import CommandState, DoorState
+from lockers.states import CommandState, CompartmentState, DoorState, ReservationState
+from tests.lockers.compartment_rows import Claim
 from tests.lockers.server_model import ServerModel
 from tests.lockers.simulation import Pulse
 
@@ -32,6 +33,7 @@ class Account:
     must_arrive: Mapping[str, wire.Envelope]
     server_time: Callable[[float], datetime]
     is_open: Mapping[int, bool]
+    wrongly_free: Iterable[str]
     is_all_told: bool
     num_boots: int
 
@@ -44,15 +46,18 @@ class Verdict:
     double: list[str]
     stale: list[str]
     lost: list[str]
+    wrongly_free: list[str]
     wrong: list[str]
     num_pulses: int
     num_reports: int
     num_boots: int
+    num_deposits: int
+    num_collections: int
 
     @property
     def faults(self) -> list[str]:
         """Return all of them."""
-        return [*self.late, *self.double, *self.stale, *self.lost, *self.wrong]
+        return [*self.late, *self.double, *self.stale, *self.lost, *self.wrongly_free, *self.wrong]
 
 
 def verdict_on(account: Account) -> Verdict:
@@ -62,11 +67,33 @@ def verdict_on(account: Account) -> Verdict:
         double=list(_double(account)),
         stale=list(_stale(account)),
         lost=list(_lost(account)),
+        wrongly_free=list(account.wrongly_free),
         wrong=[*account.server.complaints, *_disagreements(account)],
         num_pulses=len(account.pulses),
         num_reports=len(account.must_arrive),
         num_boots=account.num_boots,
+        num_deposits=account.server.claims.announced["deposited"],
+        num_collections=account.server.claims.announced["collected"],
     )
+
+
+def goods_in_free(server: ServerModel, goods: Mapping[int, Set[str]]) -> Iterator[str]:
+    """
+    Compare the compartments that are free with what lies there.
+
+    Of goods whose resident was let in, and said nothing, nobody can know whether they were taken: whoever
+    comes next is told to look.
+    """
+    claims = server.claims
+    for door in claims.doors:
+        if door.intent == CompartmentState.FREE and (there := goods[door.number]):
+            unsaid = {name for name in there if _ended_without_a_word(claims.by_name[name])}
+            if not (door.verify_empty and there == unsaid):
+                yield f"compartment {door.number} is free, and there lies {sorted(there)}"
+
+
+def _ended_without_a_word(claim: Claim) -> bool:
+    return claim.state == ReservationState.COLLECTED and claim.word_s is None
 
 
 def _commanded(account: Account) -> Iterator[tuple[Pulse, wire.Envelope]]:
@@ -119,8 +146,9 @@ def _disagreements(account: Account) -> Iterator[str]:
             yield f"{command_id} is {command.state} and was executed {pulsed[command_id]} times"
     for command_id in pulsed.keys() - account.server.commands.keys():
         yield f"{command_id} was executed, and the server never heard of it"
-    for number, is_open in account.is_open.items():
-        if (account.server.doors[number] in OPEN) != is_open:
-            yield f"door {number} is open: {is_open}, believed {account.server.doors[number]}"
+    for door in account.server.claims.doors:
+        is_open = account.is_open[door.number]
+        if (door.shows in OPEN) != is_open:
+            yield f"door {door.number} is open: {is_open}, believed {door.shows}"
     if not account.is_all_told:
         yield "there is something left to report"

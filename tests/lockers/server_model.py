@@ -1,52 +1,79 @@
 """
-A server as the contract wants it, in memory: what it keeps, what it accepts, and what it believes of doors.
+A server as the contract wants it, in memory: what it keeps, what it accepts, and what it makes of reports.
 
-It moves commands and doors by the tables of the real one, and complains of a move that they do not allow.
+It moves commands, doors and compartments by the tables of the real one, and complains of a move that they do
+not allow.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lockers import wire
-from lockers.states import COMMAND_TRANSITIONS, DOOR_TRANSITIONS, CommandState, DoorState
+from lockers.states import COMMAND_TRANSITIONS, CommandState, DoorState, Purpose
+from tests.lockers import compartment_rows
+from tests.lockers.server_claims import Claims
 
 Place = tuple[str, int]
 
-_SHUT = frozenset({DoorState.CLOSED, DoorState.UNKNOWN, DoorState.JAMMED})
 _ERRORS = {"INTERRUPTED": CommandState.UNKNOWN, "HARDWARE_FAILED": CommandState.FAILED}
 
 
 @dataclass(slots=True)
 class Command:
-    """An attempt to open a door, and all that its device said of it."""
+    """An attempt to open a door as the rules know it, and all that its device said of it."""
 
     envelope: wire.Envelope
+    attempt: compartment_rows.Command
     state: CommandState = CommandState.SENT
     said: set[CommandState] = field(default_factory=set)
-
-    @property
-    def number(self) -> int:
-        """Return the door."""
-        return int(self.envelope["data"]["compartment_number"])
 
 
 class ServerModel:
     """The server's side of one locker."""
 
-    def __init__(self, numbers: Iterable[int]) -> None:
-        self.doors = dict.fromkeys(numbers, DoorState.UNKNOWN)
+    def __init__(self, numbers: Iterable[int], claims: type[Claims] = Claims) -> None:
+        self.claims = claims(numbers)
         self.commands: dict[str, Command] = {}
+        #: Those that the device did not give itself.
+        self.given: dict[str, wire.Envelope] = {}
         self.link_epoch = ""
         self.num_hellos = 0
         #: How often each report had an effect, by its message.
         self.effects: Counter[str] = Counter()
-        self.complaints: list[str] = []
+        self.complaints = self.claims.complaints
         #: The last report that had an effect.
         self.last: Place = ("", 0)
+        self._heard: set[str] = set()
         self._kept: dict[Place, wire.Envelope] = {}
         self._accepted: dict[str, int] = {}
         self._applied: dict[str, int] = {}
+
+    def pass_time(self, now_s: float) -> None:
+        """Let everything fall due."""
+        self.claims.now_s = now_s
+        self.claims.sweep()
+
+    def command(self, envelope: wire.Envelope) -> None:
+        """Keep a command that is to be handed out."""
+        data = envelope["data"]
+        claim = None if data["claim_id"] is None else self.claims.by_name[data["claim_id"]]
+        door = self.claims.door(data["compartment_number"])
+        attempt = self.claims.command(door, claim, Purpose(data["purpose"]))
+        self.commands[envelope["transaction_id"]] = Command(envelope, attempt)
+        self.given[envelope["transaction_id"]] = envelope
+
+    def hand_out(self, command_id: str) -> None:
+        """Note that a command leaves the server's hands: it may be executed, whatever is heard of it."""
+        attempt = self.commands[command_id].attempt
+        if attempt.state == CommandState.CREATED:
+            attempt.state = CommandState.SENT
+
+    def hear_once(self, name: str, act: Callable[[], None]) -> None:
+        """Act on what somebody asks for or says, however often it arrives."""
+        if name not in self._heard:
+            self._heard.add(name)
+            act()
 
     def greet(self, hello: wire.Envelope) -> bool:
         """Begin a connection, unless a later one has begun; tell whether the greeting is good."""
@@ -96,58 +123,60 @@ class ServerModel:
             self.complaints.append(f"{place} had an effect after {self.last}")
         self.last = max(place, self.last)
         self.effects[report["message_id"]] += 1
-        data = report["data"]
+        data, command_id = report["data"], str(report.get("transaction_id"))
         match report.get("event"):
             case None:
-                self._answered(report["transaction_id"], data)
+                self._answered(command_id, data)
             case "compartment_open_detected":
-                self._settle(report["transaction_id"], CommandState(data["outcome"]), DoorState.OPEN)
+                outcome = CommandState(data["outcome"])
+                self._follow(command_id, outcome, lambda attempt: self.claims.opened(attempt, outcome))
             case "compartment_open_failed" if data["error_code"] == "DOOR_JAMMED":
-                self._settle(report["transaction_id"], CommandState.JAMMED, DoorState.JAMMED)
+                self._follow(command_id, CommandState.JAMMED, self.claims.jammed)
             case "compartment_open_failed":
-                self._settle(report["transaction_id"], CommandState.UNVERIFIED, DoorState.UNKNOWN)
+                self._follow(command_id, CommandState.UNVERIFIED, self.claims.unverified)
             case "code_accepted":
                 # The device gave itself a command.
-                self.commands[report["transaction_id"]] = Command(report)
+                made = self.claims.decided_by_device(data["claim_id"], data["compartment_number"])
+                self.commands[command_id] = Command(report, made)
             case "compartments":
-                for row in data["compartments"]:
-                    self._move_door(row["compartment_number"], DoorState(row["door_state"]))
+                rows = data["compartments"]
+                self.claims.snapshot(
+                    {row["compartment_number"]: DoorState(row["door_state"]) for row in rows}
+                )
+            case _ if "compartment_number" in data:
+                self._moved(report["event"], self.claims.door(data["compartment_number"]))
+
+    def _moved(self, event: str, door: compartment_rows.Door) -> None:
+        match event:
             case "compartment_uncommanded_open":
-                self._move_door(data["compartment_number"], DoorState.OPEN)
+                self.claims.opened_by_itself(door)
             case "compartment_closed":
-                self._move_door(data["compartment_number"], DoorState.CLOSED)
+                self.claims.closed(door)
             case "compartment_left_open":
-                self._move_door(data["compartment_number"], DoorState.LEFT_OPEN)
+                self.claims.show(door, DoorState.LEFT_OPEN)
+            case "collection_done":
+                self.claims.button(door)
+            case "deposit_done":
+                self.claims.deposit_button(door)
 
     def _answered(self, command_id: str, data: Mapping[str, str]) -> None:
         if data["result"] == "success":
-            number = self._move_command(command_id, CommandState.PULSED)
-            if self.doors.get(number) in _SHUT:
-                self._move_door(number, DoorState.UNLOCKING)
+            self._follow(command_id, CommandState.PULSED, self.claims.pulsed)
         else:
-            self._move_command(command_id, _ERRORS.get(data["error_code"], CommandState.REFUSED))
+            to = _ERRORS.get(data["error_code"], CommandState.REFUSED)
+            self._follow(command_id, to, lambda attempt: self.claims.refused(attempt, to))
 
-    def _settle(self, command_id: str, to: CommandState, door: DoorState) -> None:
-        number = self._move_command(command_id, to)
-        if number:
-            self._move_door(number, door)
-
-    def _move_command(self, command_id: str, to: CommandState) -> int:
-        """Move a command, and return its door; 0 if nobody knows it."""
+    def _follow(
+        self, command_id: str, to: CommandState, effect: Callable[[compartment_rows.Command], None]
+    ) -> None:
+        """Note what the device says of a command, and do what follows from it."""
         command = self.commands.get(command_id)
         if command is None:
             self.complaints.append(f"{command_id} became {to}, and nobody gave it")
-            return 0
-        if to in command.said:
-            return command.number
-        if to not in COMMAND_TRANSITIONS[command.state]:
-            self.complaints.append(f"a command that is {command.state} became {to}")
-        command.said.add(to)
-        command.state = to
-        return command.number
-
-    def _move_door(self, number: int, to: DoorState) -> None:
-        present = self.doors[number]
-        if to != present and to not in DOOR_TRANSITIONS[present]:
-            self.complaints.append(f"a door that is {present} became {to}")
-        self.doors[number] = to
+            return
+        if to not in command.said:
+            if to not in COMMAND_TRANSITIONS[command.state]:
+                self.complaints.append(f"a command that is {command.state} became {to}")
+            command.said.add(to)
+            command.state = to
+        effect(command.attempt)

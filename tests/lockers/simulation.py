@@ -7,12 +7,12 @@ Time passes where the real world takes it: on the disk, on the wire, between eve
 import errno
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lockers import wire
 from lockers.device.controller import Controller
-from lockers.device.hardware import Reading
+from lockers.device.hardware import HardwareFailed, Reading
 from lockers.device.journal import Record
 
 
@@ -75,11 +75,14 @@ class Disk:
 
 @dataclass(slots=True)
 class Door:
-    """One door; of what its sensor says nothing follows unless it works."""
+    """One door and what lies behind it; of what its sensor says nothing follows unless it works."""
 
     is_open: bool = False
     is_jammed: bool = False
+    has_no_current: bool = False
     sensor: Reading | None = None
+    goods: set[str] = field(default_factory=set)
+    pulsed_s: float = float("-inf")
 
     @property
     def reading(self) -> Reading:
@@ -110,6 +113,9 @@ class Stage(Protocol):
     def on_device(self, act: Callable[[], object]) -> None:
         """Let the device do something, if it has power."""
 
+    def door_opened(self, number: int, command_id: str) -> None:
+        """Let whoever waits for a door that opens do what they came for."""
+
 
 class Cabinet:
     """Three doors that spring open a while after they are pulsed; the power may go before or after."""
@@ -125,10 +131,15 @@ class Cabinet:
 
     def pulse(self, compartment: int) -> None:
         """Drive a lock for the command in hand."""
-        world = self._stage.world
+        world, door, command_id = self._stage.world, self.doors[compartment], self.in_hand
         world.maybe_cut()
-        self.pulses.append(Pulse(self.in_hand, world.now_s, self._stage.device.link_epoch, self.question))
-        self._stage.later(world.dice.choice([0.02, 0.3, 3, 14]), lambda: self._spring(compartment))
+        if door.has_no_current:
+            raise HardwareFailed
+        door.pulsed_s = world.now_s
+        self.pulses.append(Pulse(command_id, world.now_s, self._stage.device.link_epoch, self.question))
+        self._stage.later(
+            world.dice.choice([0.02, 0.3, 3, 14]), lambda: self._spring(compartment, command_id)
+        )
         world.maybe_cut(world.chance_of_cut_at_pulse)
 
     def reading(self, compartment: int) -> Reading:
@@ -143,9 +154,11 @@ class Cabinet:
         """Let a sensor say something of its own, or the truth."""
         self._change(number, sensor=sensor)
 
-    def _spring(self, number: int) -> None:
+    def _spring(self, number: int, command_id: str) -> None:
         if not self.doors[number].is_jammed:
             self._change(number, is_open=True)
+        if self.doors[number].is_open:
+            self._stage.door_opened(number, command_id)
 
     def _change(self, number: int, **changes: Any) -> None:
         door = self.doors[number]

@@ -1,41 +1,34 @@
-"""Alarms: raised once, more urgent in time, and over as soon as their cause is."""
+"""Alarms: raised once, more urgent in time, and over as soon as their cause is; first those of devices."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from django.db import IntegrityError, connection, transaction
-from django.test.utils import CaptureQueriesContext
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from django.db import IntegrityError, transaction
 from pytest_django import DjangoAssertNumQueries
 
 from common.clock import real_now
 from common.models import Event
 from lockers import tasks
-from lockers.alarms import DOOR_KINDS, ENDED_BY_CLOSING, RULES, AlarmKind, AlarmLevel
-from lockers.link import Report
-from lockers.models import Alarm, Compartment, Device, Locker, OpenCommand
-from lockers.services import alarms, cabinets, commands, devices, inbox, reservations, sweeps
-from lockers.sizes import Size, Temperature
+from lockers.alarms import RULES, AlarmKind, AlarmLevel
+from lockers.models import Alarm, Device
+from lockers.services import alarms, devices, inbox, sweeps
+from lockers.sizes import Size
 from lockers.states import (
     HEARTBEAT_INTERVAL,
     OFFLINE_AFTER,
-    CompartmentState,
-    DoorState,
-    LinkState,
     Transport,
 )
 from tests.lockers.alarming import (
     Ear,
-    check_command,
+    an_alarm,
     closed,
     left_open,
     listening,
     opens_by_itself,
     power,
-    snapshot,
+    silence,
     standing,
     the_alarm,
     warmth,
@@ -45,13 +38,8 @@ from tests.lockers.conftest import (
     a_cabinet,
     a_device,
     a_locker,
-    a_reservation,
     compartment_of,
-    deposited,
-    door_of,
-    intent_of,
 )
-from tests.lockers.test_races import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -63,261 +51,7 @@ def ear() -> Iterator[Ear]:
         yield ear
 
 
-# Doors.
-
-
-def test_a_door_left_open_calls_the_helper_and_closing_it_ends_that(noon: datetime, ear: Ear) -> None:
-    locker = a_locker((Size.S, Size.S))
-    cabinet = a_cabinet(locker, noon)
-    cabinet.opens(check_command(locker, noon))
-
-    cabinet.say(left_open(cabinet))
-    assert standing(locker) == {("left_open", 1, "", "alert")}
-    cabinet.say(closed(cabinet, 2))
-    assert standing(locker) == {("left_open", 1, "", "alert")}
-    cabinet.say(closed(cabinet))
-
-    assert standing(locker) == set()
-    assert not compartment_of(locker, 1).has_alarm
-    assert ear.heard == [("raised", "left_open"), ("ended", "left_open")]
-
-
-def test_twelve_minutes_after_the_report_the_door_has_been_open_for_fifteen(noon: datetime, ear: Ear) -> None:
-    locker = a_locker((Size.S,))
-    cabinet = a_cabinet(locker, noon)
-    cabinet.opens(check_command(locker, noon))
-    cabinet.say(left_open(cabinet))
-
-    sweeps.sweep_alarms(at=noon, real_at=noon + timedelta(minutes=11, seconds=59))
-    assert standing(locker) == {("left_open", 1, "", "alert")}
-    assert intent_of(locker, 1) == CompartmentState.FREE
-    for _ in range(2):
-        sweeps.sweep_alarms(at=noon, real_at=noon + timedelta(minutes=12))
-
-    assert standing(locker) == {("left_open", 1, "", "dispatcher")}
-    assert intent_of(locker, 1) == CompartmentState.NEEDS_CHECK
-    assert the_alarm(AlarmKind.LEFT_OPEN).escalated_at == noon + timedelta(minutes=12)
-    assert ear.said("escalated") == 1
-    # Closing the door ends the alarm; the check remains.
-    cabinet.say(closed(cabinet))
-    assert standing(locker) == set()
-    assert intent_of(locker, 1) == CompartmentState.NEEDS_CHECK
-
-
-def test_a_door_that_was_closed_while_the_sweep_looked_calls_nobody(noon: datetime, ear: Ear) -> None:
-    locker = a_locker((Size.S,))
-    cabinet = a_cabinet(locker, noon)
-    cabinet.say(left_open(cabinet))
-    late = noon + timedelta(minutes=12)
-    [seen_by_the_sweep] = Alarm.objects.due(at=late)
-    cabinet.say(closed(cabinet))
-
-    sweeps.escalate(seen_by_the_sweep, at=noon, real_at=late)
-
-    assert ear.heard == [("raised", "left_open"), ("ended", "left_open")]
-    assert intent_of(locker, 1) == CompartmentState.FREE
-
-
-def test_a_compartment_out_of_service_stays_so_though_its_door_was_left_open(noon: datetime) -> None:
-    locker = a_locker((Size.S,))
-    cabinet = a_cabinet(locker, noon)
-    cabinets.demand_check(
-        compartment_of(locker, 1), reason="test", at=noon, to=CompartmentState.OUT_OF_SERVICE
-    )
-    cabinet.say(left_open(cabinet))
-
-    sweeps.sweep_alarms(at=noon, real_at=noon + timedelta(minutes=12))
-
-    assert standing(locker) == {("left_open", 1, "", "dispatcher")}
-    assert intent_of(locker, 1) == CompartmentState.OUT_OF_SERVICE
-
-
-def test_a_door_that_is_opened_again_while_left_open_is_still_left_open(noon: datetime) -> None:
-    locker = a_locker((Size.S,))
-    cabinet = a_cabinet(locker, noon)
-    cabinet.say(left_open(cabinet))
-    command = check_command(locker, noon)
-
-    cabinet.say(
-        cabinet.report("response", command.pk, result="success"),
-        cabinet.report(
-            "compartment_open_detected",
-            command.pk,
-            compartment_number=1,
-            outcome="already_open",
-            detection_ms=0,
-        ),
-    )
-
-    assert door_of(locker, 1) == DoorState.OPEN
-    assert standing(locker) == {("left_open", 1, "", "alert")}
-    cabinet.say(closed(cabinet))
-    assert standing(locker) == set()
-
-
-@pytest.mark.parametrize(("since_pulse_ms", "is_alarm"), [(None, True), (30_000, True), (29_999, False)])
-def test_a_door_that_no_pulse_explains_calls_the_dispatcher(
-    noon: datetime, ear: Ear, since_pulse_ms: int | None, is_alarm: bool
-) -> None:
-    locker = a_locker((Size.S,))
-    cabinet = a_cabinet(locker, noon)
-
-    cabinet.say(opens_by_itself(cabinet, since_pulse_ms=since_pulse_ms))
-    assert standing(locker) == ({("uncommanded_open", 1, "", "dispatcher")} if is_alarm else set())
-    cabinet.say(closed(cabinet))
-
-    assert standing(locker) == set()
-    assert ear.said("raised") == ear.said("ended") == int(is_alarm)
-
-
-def test_a_forced_door_that_stays_open_is_two_alarms_and_closing_it_ends_both(noon: datetime) -> None:
-    locker = a_locker((Size.S,))
-    cabinet = a_cabinet(locker, noon)
-
-    cabinet.say(opens_by_itself(cabinet), left_open(cabinet))
-    assert {kind for kind, *_ in standing(locker)} == {"uncommanded_open", "left_open"}
-    cabinet.say(closed(cabinet))
-
-    assert standing(locker) == set()
-
-
-def test_a_door_that_was_forced_while_the_device_had_no_power_is_found_by_the_snapshot(
-    noon: datetime,
-) -> None:
-    locker = a_locker((Size.S, Size.S))
-    cabinet = a_cabinet(locker, noon)
-
-    cabinet.say(snapshot(cabinet, "open", "closed"))
-    assert standing(locker) == {("uncommanded_open", 1, "", "dispatcher")}
-    assert compartment_of(locker, 1).verify_empty
-    cabinet.say(snapshot(cabinet, "unknown", "closed"))
-    assert standing(locker) == {("uncommanded_open", 1, "", "dispatcher")}
-    cabinet.say(snapshot(cabinet, "closed", "closed"))
-
-    assert standing(locker) == set()
-
-
-def test_doors_that_stand_open_when_a_device_first_speaks_are_no_alarm(noon: datetime) -> None:
-    locker = a_locker((Size.S,))
-    cabinet = Cabinet(device=a_device(locker, noon), at=noon)
-
-    cabinet.say(cabinet.report("booted", previous_boot_id=None, previous_seq=0), snapshot(cabinet, "open"))
-
-    assert standing(locker) == set()
-
-
-def test_an_open_door_that_a_lost_command_explains_is_no_alarm(noon: datetime) -> None:
-    locker = a_locker((Size.S,))
-    cabinet = a_cabinet(locker, noon)
-    command = check_command(locker, noon)
-
-    cabinet.say(
-        cabinet.report("response", command.pk, result="error", error_code="INTERRUPTED"),
-        snapshot(cabinet, "open"),
-    )
-
-    assert standing(locker) == set()
-
-
-def test_a_door_that_is_seen_closed_by_a_snapshot_ends_its_alarm_whatever_it_is_meant_for(
-    noon: datetime,
-) -> None:
-    locker = a_locker((Size.S,))
-    cabinet = a_cabinet(locker, noon)
-    deposited(a_reservation(locker, noon), cabinet)
-    cabinet.say(left_open(cabinet))
-
-    cabinet.say(snapshot(cabinet, "closed"))
-
-    assert standing(locker) == set()
-
-
-def test_jams_of_a_door_are_one_alarm_which_the_third_takes_to_the_dispatcher(
-    noon: datetime, ear: Ear
-) -> None:
-    locker = a_locker((Size.S,))
-    cabinet = a_cabinet(locker, noon)
-
-    levels = []
-    for _ in range(3):
-        cabinet.jams(check_command(locker, noon))
-        [(kind, number, _zone, level)] = standing(locker)
-        assert (kind, number) == ("jammed", 1)
-        levels.append(level)
-
-    assert levels == ["alert", "alert", "dispatcher"]
-    assert the_alarm(AlarmKind.JAMMED).facts == {"num_jams": 3}
-    assert ear.heard == [("raised", "jammed"), ("escalated", "jammed")]
-    assert intent_of(locker, 1) == CompartmentState.OUT_OF_SERVICE
-
-
-def test_a_jam_is_over_when_the_door_opens(noon: datetime, ear: Ear) -> None:
-    locker = a_locker((Size.S,))
-    cabinet = a_cabinet(locker, noon)
-    cabinet.jams(check_command(locker, noon))
-
-    cabinet.opens(check_command(locker, noon))
-
-    assert standing(locker) == set()
-    assert ear.heard == [("raised", "jammed"), ("ended", "jammed")]
-
-
-@pytest.mark.parametrize("report", [opens_by_itself, left_open, lambda cabinet: snapshot(cabinet, "open")])
-def test_a_jam_is_over_when_the_door_is_seen_open_however_it_came_to_that(
-    noon: datetime, report: Callable[[Cabinet], Report]
-) -> None:
-    locker = a_locker((Size.S,))
-    cabinet = a_cabinet(locker, noon)
-    cabinet.jams(check_command(locker, noon))
-
-    cabinet.say(report(cabinet))
-
-    assert the_alarm(AlarmKind.JAMMED).ended_at == noon
-
-
-def test_a_jam_is_over_when_somebody_looked_into_the_compartment(noon: datetime, ear: Ear) -> None:
-    locker = a_locker((Size.S,))
-    cabinet = a_cabinet(locker, noon)
-    reservation = a_reservation(locker, noon)
-    cabinet.jams(commands.open_for_deposit(reservation, at=noon, real_at=noon))
-    assert intent_of(locker, 1) == CompartmentState.NEEDS_CHECK
-
-    cabinets.settle_check(compartment_of(locker, 1), is_empty=True, at=noon, real_at=noon)
-
-    assert standing(locker) == set()
-    assert ear.heard == [("raised", "jammed"), ("ended", "jammed")]
-    assert Compartment.objects.free().filter(locker=locker).exists()
-
-
-def test_a_settled_check_does_not_close_a_door(noon: datetime) -> None:
-    locker = a_locker((Size.S,))
-    cabinet = a_cabinet(locker, noon)
-    cabinet.say(left_open(cabinet))
-    sweeps.sweep_alarms(at=noon, real_at=noon + timedelta(minutes=12))
-
-    cabinets.settle_check(compartment_of(locker, 1), is_empty=True, at=noon, real_at=noon)
-
-    assert standing(locker) == {("left_open", 1, "", "dispatcher")}
-
-
-def test_a_door_that_jams_is_closed(noon: datetime) -> None:
-    locker = a_locker((Size.S,))
-    cabinet = a_cabinet(locker, noon)
-    cabinet.say(opens_by_itself(cabinet), snapshot(cabinet, "unknown"))
-
-    cabinet.jams(check_command(locker, noon))
-
-    assert standing(locker) == {("jammed", 1, "", "alert")}
-
-
 # The device itself.
-
-
-def silence(device: Device) -> datetime:
-    """Return the first moment at which a device counts as silent."""
-    device.refresh_from_db()
-    assert device.last_seen_at is not None
-    return device.last_seen_at + OFFLINE_AFTER + timedelta(microseconds=1)
 
 
 def test_silence_is_an_alarm_within_a_minute_and_a_word_ends_it(noon: datetime, ear: Ear) -> None:
@@ -470,20 +204,6 @@ def test_every_alarm_calls_the_dispatcher_after_its_patience(
     assert ear.said("escalated") == 1
 
 
-def an_alarm(kind: AlarmKind, at: datetime, *, device: Device | None = None) -> Alarm:
-    """Return an alarm of a kind that was just raised."""
-    device = device or a_device(a_locker(), at)
-    return alarms.raise_alarm(
-        kind,
-        device=device,
-        compartment=compartment_of(device.locker, 1) if kind in DOOR_KINDS else None,
-        zone=Temperature.CHILLED if kind == AlarmKind.TEMPERATURE else "",
-        facts={"number": 1},
-        at=at,
-        real_at=at,
-    )
-
-
 @pytest.mark.parametrize("kind", AlarmKind)
 def test_an_alarm_that_is_raised_again_only_takes_the_new_facts(
     noon: datetime, ear: Ear, kind: AlarmKind
@@ -627,224 +347,3 @@ def test_the_database_refuses_an_alarm_about_the_wrong_thing(
             level=AlarmLevel.ALERT,
             raised_at=noon,
         )
-
-
-# What ordinary doors cost.
-
-
-def test_an_ordinary_day_at_a_door_never_looks_for_alarms(noon: datetime) -> None:
-    locker = a_locker((Size.S,))
-    cabinet = a_cabinet(locker, noon)
-    reservation = a_reservation(locker, noon)
-
-    def queries_for(*batch: Report) -> int:
-        inbox.receive(cabinet.device, batch, real_at=noon)
-        with CaptureQueriesContext(connection) as captured:
-            inbox.apply(cabinet.device.pk, at=noon)
-        assert not [query for query in captured.captured_queries if "lockers_alarm" in query["sql"]]
-        return len(captured)
-
-    def story(command: OpenCommand) -> list[Report]:
-        return [
-            cabinet.report("response", command.pk, result="success"),
-            cabinet.report(
-                "compartment_open_detected",
-                command.pk,
-                compartment_number=1,
-                outcome="opened",
-                detection_ms=20,
-            ),
-            closed(cabinet),
-        ]
-
-    deposit = commands.open_for_deposit(reservation, at=noon, real_at=noon)
-    # A savepoint and its release; locker, boot and report read, all three written: eight.
-    # Four more read what a report is about and write what changes: command, reservation, compartment.
-    assert [queries_for(report) for report in story(deposit)] == [12, 12, 12]
-    reservations.confirm_deposit(reservation, at=noon)
-    reservation.refresh_from_db()
-    collection = commands.open_for_collection(reservation, at=noon, real_at=noon)
-    queries_for(*story(collection), cabinet.report("collection_done", compartment_number=1))
-    queries_for(snapshot(cabinet, "closed"))
-    assert door_of(locker, 1) == DoorState.CLOSED
-
-
-# Any order.
-
-#: What a device may say of two doors and of itself; the command opens door 1 for an operator.
-SAYINGS: Mapping[str, Callable[[Cabinet, OpenCommand], Report]] = {
-    "door 1 opens by itself": lambda cabinet, _: opens_by_itself(cabinet, 1),
-    "door 2 opens by itself": lambda cabinet, _: opens_by_itself(cabinet, 2),
-    "door 1 was left open": lambda cabinet, _: left_open(cabinet, 1),
-    "door 1 closes": lambda cabinet, _: closed(cabinet, 1),
-    "door 2 closes": lambda cabinet, _: closed(cabinet, 2),
-    "door 1 is driven": lambda cabinet, command: cabinet.report("response", command.pk, result="success"),
-    "door 1 jams": lambda cabinet, command: cabinet.report(
-        "compartment_open_failed", command.pk, compartment_number=1, error_code="DOOR_JAMMED"
-    ),
-    "door 1 opens": lambda cabinet, command: cabinet.report(
-        "compartment_open_detected", command.pk, compartment_number=1, outcome="opened", detection_ms=9
-    ),
-    "both are open": lambda cabinet, _: snapshot(cabinet, "open", "open"),
-    "both are closed": lambda cabinet, _: snapshot(cabinet, "closed", "closed"),
-    "both are unknown": lambda cabinet, _: snapshot(cabinet, "unknown", "unknown"),
-    "somebody meddles": lambda cabinet, _: cabinet.report("tamper", active=True),
-    "nobody meddles": lambda cabinet, _: cabinet.report("tamper", active=False),
-    "too warm": lambda cabinet, _: warmth(cabinet, 95),
-    "cold enough": lambda cabinet, _: warmth(cabinet, 50),
-    "low battery": lambda cabinet, _: power(cabinet, "battery", 10),
-    "mains": lambda cabinet, _: power(cabinet, "mains", None),
-}
-
-
-def tells(told: Sequence[str], at: datetime) -> tuple[Cabinet, list[Report]]:
-    """Return a new device and what it has to say."""
-    locker = a_locker((Size.S, Size.S))
-    cabinet = a_cabinet(locker, at)
-    command = check_command(locker, at)
-    return cabinet, [SAYINGS[saying](cabinet, command) for saying in told]
-
-
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(told=st.lists(st.sampled_from(sorted(SAYINGS)), min_size=1, max_size=12), data=st.data())
-def test_any_order_of_arrival_and_any_repetition_ends_in_the_same_alarms(
-    noon: datetime, told: list[str], data: st.DataObject
-) -> None:
-    """Two devices say the same: one is heard in order, the other shuffled, doubled and in batches."""
-    orderly, story = tells(told, noon)
-    orderly.say(*story)
-
-    other, same_story = tells(told, noon)
-    repeated = same_story + data.draw(st.lists(st.sampled_from(same_story), max_size=6))
-    arrival = data.draw(st.permutations(repeated))
-    while arrival:
-        size = data.draw(st.integers(1, 5))
-        batch, arrival = arrival[:size], arrival[size:]
-        inbox.receive(other.device, batch, real_at=noon)
-        if data.draw(st.booleans()):
-            inbox.apply(other.device.pk, at=noon)
-    inbox.apply(other.device.pk, at=noon)
-
-    first, second = orderly.device.locker, other.device.locker
-    assert standing(first) == standing(second)
-    assert ever_raised(first) == ever_raised(second)
-    for compartment in Compartment.objects.filter(locker__in=[first, second]):
-        kinds = set(compartment.alarms.open().values_list("kind", flat=True))
-        assert compartment.has_alarm == bool(kinds)
-        if compartment.door == DoorState.CLOSED:
-            assert not kinds & ENDED_BY_CLOSING
-        if compartment.door in {DoorState.OPEN, DoorState.LEFT_OPEN}:
-            assert AlarmKind.JAMMED not in kinds
-
-
-def ever_raised(locker: Locker) -> list[tuple[str, int | None]]:
-    """Return all alarms that a locker ever had."""
-    return sorted(locker.alarms.values_list("kind", "compartment__number"), key=str)
-
-
-# At once.
-
-
-@pytest.mark.postgres
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("kind", [AlarmKind.TAMPER, AlarmKind.TEMPERATURE, AlarmKind.LEFT_OPEN])
-def test_an_alarm_that_many_raise_at_once_is_announced_once(
-    noon: datetime, ear: Ear, kind: AlarmKind
-) -> None:
-    device = a_device(a_locker(), noon)
-
-    outcomes = at_once(10, lambda _: an_alarm(kind, noon, device=device))
-
-    assert len({alarm.pk for alarm in outcomes}) == 1
-    assert ear.heard == [("raised", kind.value)]
-    assert Event.objects.filter(kind="alarm_raised").count() == 1
-
-
-@pytest.mark.postgres
-@pytest.mark.django_db(transaction=True)
-def test_an_alarm_that_many_escalate_and_end_at_once_does_each_once(noon: datetime, ear: Ear) -> None:
-    alarm = an_alarm(AlarmKind.TEMPERATURE, noon)
-
-    at_once(10, lambda _: sweeps.sweep_alarms(at=noon, real_at=noon + timedelta(minutes=10)))
-    at_once(10, lambda _: alarms.end(Alarm.objects.filter(pk=alarm.pk), at=noon, real_at=noon))
-
-    assert [what for what, _ in ear.heard] == ["raised", "escalated", "ended"]
-
-
-@pytest.mark.postgres
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("round_number", range(5))
-def test_a_door_that_closes_while_the_dispatcher_is_called_leaves_no_alarm(
-    noon: datetime, ear: Ear, round_number: int
-) -> None:
-    locker = a_locker((Size.S,))
-    cabinet = a_cabinet(locker, noon)
-    cabinet.say(left_open(cabinet))
-    inbox.receive(cabinet.device, [closed(cabinet)], real_at=noon)
-
-    def act(index: int) -> None:
-        if index % 2:
-            inbox.apply(cabinet.device.pk, at=noon)
-        else:
-            sweeps.sweep_alarms(at=noon, real_at=noon + timedelta(minutes=12))
-
-    outcomes = at_once(8, act)
-
-    assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []
-    assert standing(locker) == set()
-    assert not compartment_of(locker, 1).has_alarm
-    assert (ear.said("raised"), ear.said("ended")) == (1, 1)
-    # Either the door was closed first, or somebody has to look behind it: never the one without the other.
-    is_to_be_checked = intent_of(locker, 1) == CompartmentState.NEEDS_CHECK
-    assert ear.said("escalated") == int(is_to_be_checked)
-
-
-@pytest.mark.postgres
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("round_number", range(5))
-def test_a_device_heard_while_sweeps_miss_it_ends_as_it_is(
-    noon: datetime, ear: Ear, round_number: int
-) -> None:
-    locker = a_locker()
-    device = a_device(locker, noon)
-    seen_online = Device.objects.get(pk=device.pk)
-    late = silence(device)
-
-    def act(index: int) -> None:
-        if index % 3 == 0:
-            devices.hear(seen_online, real_at=late)
-        else:
-            devices.sweep(at=noon, real_at=late)
-
-    outcomes = at_once(9, act)
-    devices.sweep(at=noon, real_at=late)
-
-    assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []
-    device.refresh_from_db()
-    assert device.state == LinkState.ONLINE
-    assert standing(locker) == set()
-    assert ear.said("raised") == ear.said("ended") <= 1
-
-
-@pytest.mark.postgres
-@pytest.mark.django_db(transaction=True)
-def test_reports_that_raise_and_end_taken_by_many_at_once_leave_what_the_last_said(
-    noon: datetime, ear: Ear
-) -> None:
-    locker = a_locker((Size.S, Size.S))
-    cabinet = a_cabinet(locker, noon)
-    story = [
-        report
-        for _ in range(4)
-        for report in (opens_by_itself(cabinet), left_open(cabinet), closed(cabinet), warmth(cabinet, 95))
-    ]
-
-    def act(index: int) -> int:
-        inbox.receive(cabinet.device, story[2 * index : 2 * index + 2], real_at=noon)
-        return inbox.apply(cabinet.device.pk, at=noon)
-
-    outcomes = at_once(8, act)
-
-    assert sum(outcomes) == len(story)
-    assert standing(locker) == {("temperature", None, "chilled", "notice")}
-    assert (ear.said("raised"), ear.said("ended")) == (9, 8)

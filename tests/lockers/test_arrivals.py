@@ -2,11 +2,16 @@
 
 from itertools import chain
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
+from pytest_django import Settings
 
 from lockers.mqtt import topics
 from lockers.mqtt.arrivals import Arrived, in_rounds
+from lockers.mqtt.gateway import Gateway
 
 REPORT, HEARTBEAT, HELLO = "compartment_closed", "heartbeat", "hello"
 
@@ -56,3 +61,19 @@ def test_each_message_comes_once_and_no_device_s_own_order_changes(said: list[tu
         kinds = {(one.is_report, one.is_heartbeat) for one in chain.from_iterable(together)}
         assert len(kinds) == 1
         assert len(together) == 1 or kinds != {(False, False)}
+
+
+@pytest.mark.parametrize(
+    ("granted", "is_heard"),
+    [(["Granted QoS 1", "Granted QoS 1"], True), (["Granted QoS 1", "Not authorized"], False)],
+)
+def test_devices_can_be_heard_once_the_broker_has_granted_every_subscription(
+    settings: Settings, granted: list[str], is_heard: bool
+) -> None:
+    settings.MQTT_URL = "mqtts://dorfbote:secret@broker.example.org:8883"
+    link = Gateway("one")
+    reasons = [ReasonCode(PacketTypes.SUBACK, name) for name in granted]
+
+    link._on_subscribe(link._client, None, 1, reasons, None)
+
+    assert link._is_heard.is_set() == is_heard

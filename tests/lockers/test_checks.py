@@ -8,7 +8,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from common.models import Event
-from lockers import selectors, signals
+from lockers import signals
 from lockers.exceptions import (
     CommandPending,
     CompartmentInUse,
@@ -302,7 +302,7 @@ def test_goods_that_nobody_claims_keep_the_compartment_out_of_use_under_a_note(n
     door = scene.door
     assert (door.state, door.trouble) == (CompartmentState.NEEDS_CHECK, "unclaimed_goods")
     assert (door.trouble_note, door.trouble_since) == ("Two bottles, no sticker", noon)
-    assert not selectors.free_capacity(scene.locker)
+    assert not Compartment.objects.free().exists()
 
 
 def test_a_collection_whose_door_was_left_open_ends_when_the_compartment_is_found_empty(
@@ -408,7 +408,7 @@ def test_into_an_unblocked_compartment_without_goods_somebody_looks_before_it_is
     scene.unblock()
 
     assert (scene.door.state, scene.door.trouble) == (CompartmentState.NEEDS_CHECK, "blocked")
-    assert not selectors.free_capacity(scene.locker)
+    assert not Compartment.objects.free().exists()
 
 
 def test_what_waited_for_a_check_before_it_was_blocked_waits_for_it_afterwards(noon: datetime) -> None:

@@ -16,6 +16,7 @@ from lockers.sizes import Height, Size, Temperature
 from lockers.states import CompartmentState, DoorState, ReservationState
 from tests.lockers.conftest import (
     a_cabinet,
+    a_device,
     a_locker,
     a_reservation,
     bound,
@@ -42,6 +43,37 @@ def test_a_smaller_claim_may_use_a_larger_door_but_not_the_other_way_round(noon:
 
     with pytest.raises(NoCompartmentAvailable):
         a_reservation(a_locker((Size.S,)), noon, size=Size.M)
+
+
+def test_a_door_whose_sensor_fails_is_neither_promised_nor_given(noon: datetime) -> None:
+    locker = a_locker((Size.S, Size.S))
+    cabinet = a_cabinet(locker, noon)
+    claim = a_reservation(locker, noon)
+    broken = [{"compartment_number": 1, "door_state": "unknown"}]
+    cabinet.say(cabinet.report("compartments", compartments=broken))
+
+    with pytest.raises(NoCompartmentAvailable):
+        a_reservation(locker, noon)
+
+    assert bound(claim).number == 2
+
+
+def test_a_door_is_promised_again_once_its_sensor_is_back(noon: datetime) -> None:
+    locker = a_locker((Size.S,))
+    cabinet = a_cabinet(locker, noon)
+    for state in ("unknown", "closed"):
+        told = [{"compartment_number": 1, "door_state": state}]
+        cabinet.say(cabinet.report("compartments", compartments=told))
+
+    assert bound(a_reservation(locker, noon)).number == 1
+
+
+def test_a_new_locker_takes_claims_before_its_device_has_spoken(noon: datetime) -> None:
+    locker = a_locker((Size.S,))
+    claim = a_reservation(locker, noon)
+    a_device(locker, noon)
+
+    assert bound(claim).door == DoorState.UNKNOWN
 
 
 def test_chilled_goods_need_a_chilled_door(noon: datetime) -> None:
@@ -153,9 +185,9 @@ def test_free_capacity_says_which_doors_are_low_and_leaves_out_those_promised(no
     a_reservation(locker, noon, size=Size.S, low_door=True)
     a_reservation(locker, noon, size=Size.M)
 
-    free = selectors.free_capacity(locker)
+    free = selectors.free_capacities([locker])
 
-    assert free == {(Temperature.AMBIENT, Size.S, True): 1, (Temperature.AMBIENT, Size.M, True): 1}
+    assert free[locker.pk] == {(Temperature.AMBIENT, Size.S, True): 1, (Temperature.AMBIENT, Size.M, True): 1}
 
 
 def test_a_cancelled_claim_frees_its_class_and_its_door(noon: datetime) -> None:

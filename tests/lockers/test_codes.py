@@ -182,7 +182,8 @@ def test_a_code_of_another_locker_looks_unknown_and_is_recorded(noon: datetime) 
     assert CodeThrottle.objects.get(locker=here).num_failures == 1
 
 
-def test_five_wrong_codes_lock_the_keypad_for_longer_each_time(noon: datetime) -> None:
+@pytest.mark.parametrize("pause", [timedelta(), timedelta(seconds=1), timedelta(hours=23)])
+def test_five_wrong_codes_lock_the_keypad_for_longer_each_time(noon: datetime, pause: timedelta) -> None:
     locker = a_locker()
     lock_outs = []
     at = noon
@@ -193,7 +194,7 @@ def test_five_wrong_codes_lock_the_keypad_for_longer_each_time(noon: datetime) -
         assert refused.outcome == Outcome.LOCKED_OUT
         assert refused.locked_until is not None
         lock_outs.append(refused.locked_until - at)
-        at = refused.locked_until
+        at = refused.locked_until + pause
 
     hours = timedelta(hours=1)
     assert lock_outs == [hours / 4, hours, 4 * hours, 24 * hours, 24 * hours]
@@ -235,6 +236,21 @@ def test_wrong_codes_of_yesterday_are_forgotten(noon: datetime) -> None:
     enter(locker, "00000000", noon + timedelta(hours=25))
 
     assert CodeThrottle.objects.get(locker=locker).num_failures == 1
+
+
+def test_lock_outs_are_forgotten_a_day_after_the_last_has_ended(noon: datetime) -> None:
+    locker = a_locker()
+    at = noon
+    for _ in range(2):
+        for _ in range(5):
+            enter(locker, "00000000", at)
+        at = CodeThrottle.objects.get(locker=locker).locked_until or noon
+
+    at += timedelta(hours=25)
+    for _ in range(5):
+        enter(locker, "00000000", at)
+
+    assert enter(locker, "00000000", at).locked_until == at + timedelta(minutes=15)
 
 
 def test_an_offline_locker_opens_nothing_but_counts_nothing_either(noon: datetime) -> None:

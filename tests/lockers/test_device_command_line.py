@@ -116,3 +116,9 @@ def test_the_display_says_how_many_compartments_are_left() -> None:
     answer = KeypadAnswer(outcome="opening", compartment=3, num_left=2)
 
     assert on_display(answer) == "Compartment 3 opens. Enter the code again for 2 more."
+
+
+def test_the_display_tells_a_courier_to_look_before_goods_go_in() -> None:
+    answer = KeypadAnswer(outcome="opening", compartment=3, num_left=0, is_deposit=True)
+
+    assert on_display(answer).startswith("Compartment 3 opens. If anything lies in it, close the door")

@@ -136,6 +136,17 @@ def test_a_disk_that_writes_piece_by_piece_gets_the_whole_line(
     assert FileLog(tmp_path / "journal.jsonl").read() == [{"is": "hello", "number": 1}]
 
 
+def test_a_journal_that_is_created_is_on_disk_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_ino))
+
+    FileLog(tmp_path / "journal.jsonl").append([{"is": "hello", "number": 1}])
+
+    assert tmp_path.stat().st_ino in synced
+
+
 def test_a_journal_that_finds_no_room_to_be_compacted_goes_on(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,10 +1,10 @@
 """
-Thousands of seeds of bad luck: nothing late, double or lost, and each protection is needed for that.
+Thousands of seeds of bad luck: nothing late, double, lost or wrongly free, and each protection is needed.
 
 What the services and the database add is tried in ``test_town``.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import count
 from typing import Any
 
@@ -13,11 +13,43 @@ import pytest
 from lockers import wire
 from lockers.device import journal
 from lockers.device.controller import Controller
-from lockers.device.journal import Journal, Record
-from lockers.device.messages import Answer
+from lockers.device.journal import Journal
+from tests.lockers.conversation import ECHOING
 from tests.lockers.device_run import Run
 from tests.lockers.judgement import Verdict
+from tests.lockers.server_claims import Claims
 from tests.lockers.server_model import ServerModel
+from tests.lockers.unprotected import (
+    AcceptsWithGaps,
+    ActsOnEveryCopy,
+    DoesNotLookAtItsDoors,
+    DoesNotSayWhatCameBefore,
+    EndsClaimsWhileOpening,
+    ForgetsCommands,
+    ForgetsTooMuch,
+    ForgetsWhatItObeyed,
+    ForgetsWhatTheKeypadSettled,
+    FreesAtSilence,
+    FreesHalfADeposit,
+    FreesWhatJammed,
+    HandsOutUnnoticed,
+    IgnoresConnections,
+    IgnoresDeadlines,
+    KeepsInterruptionsToItself,
+    LooksAtTheDeadlineOnce,
+    NamesABootThatSaidNothing,
+    PulsesThoughTheDiskIsFull,
+    RemembersInMemory,
+    ReportsFromMemory,
+    ReportsOnce,
+    SaysFailedAfterThePulse,
+    SaysRefusedAfterThePulse,
+    TakesAnswersForFresh,
+    TakesBootsAsTheyCome,
+    TakesReportsTwice,
+    TrustsItsWallClock,
+    WritesTooLate,
+)
 from tests.proofs import tries
 
 SEEDS = range(tries("DEVICE_SEEDS", short=300, long=20_000))
@@ -39,166 +71,9 @@ def swift(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "COMPACT_AFTER_RECORDS", 40)
 
 
-# Devices of which each lacks one protection.
-
-
-class IgnoresDeadlines(Controller):
-    def _is_late(self, command: wire.Envelope) -> bool:
-        return False
-
-
-class LooksAtTheDeadlineOnce(Controller):
-    """Trusts that writing to disk took no time."""
-
-    def _drive(self, command: wire.Envelope, command_id: str, number: int) -> None:
-        self._is_late = lambda command: False  # type: ignore[method-assign]
-        try:
-            super()._drive(command, command_id, number)
-        finally:
-            del self._is_late
-
-
-class TrustsItsWallClock(Controller):
-    def _is_late(self, command: wire.Envelope) -> bool:
-        return self._reporter._wall_clock() > wire.parse_moment(command["expires_at"])
-
-
-class TakesAnswersForFresh(Controller):
-    """Believes that it is as late as an answer says when it arrives, however long it was under way."""
-
-    def learn_time(self, answer: wire.Envelope, *, sent_s: float, received_s: float) -> None:
-        super().learn_time(answer, sent_s=received_s, received_s=received_s)
-
-
-class IgnoresConnections(Controller):
-    def _is_stale(self, command: wire.Envelope) -> bool:
-        return False
-
-
-class ForgetsWhatTheKeypadSettled(Controller):
-    """Executes a command for a code that it has answered by itself meanwhile."""
-
-    def _refusal(self, command: wire.Envelope, number: int) -> str | None:
-        return super()._refusal({**command, "request_id": None}, number)
-
-
-class ForgetsWhatItObeyed(Controller):
-    """Answers a code by itself although it has executed the server's command for it."""
-
-    def decide(self, code: str, *, instead_of: wire.Envelope | None = None) -> Answer:
-        self._obeyed.clear()
-        return super().decide(code, instead_of=instead_of)
-
-
-class ForgetsCommands(Journal):
-    """Does not know a command when it comes again."""
-
-    def has_seen(self, command_id: str) -> bool:
-        return False
-
-
-class WritesTooLate(Journal):
-    """Remembers a command only once it is answered, and so after the pulse."""
-
-    def remember_seen(self, command_id: str) -> None:
-        pass
-
-
-class RemembersInMemory(Journal):
-    """Knows a command when it comes again, until the power goes."""
-
-    def remember_seen(self, command_id: str) -> None:
-        self._take({"is": "seen", "command_id": command_id})
-
-
-class PulsesThoughTheDiskIsFull(Journal):
-    def remember_seen(self, command_id: str) -> None:
-        self._write([{"is": "seen", "command_id": command_id}])
-
-
-class ReportsOnce(Journal):
-    """Does not wait for the server to accept what it was sent."""
-
-    def unreported(self) -> list[Record]:
-        reports = super().unreported()
-        for report in reports:
-            self.forget(report["boot_id"], report["seq"])
-        return reports
-
-
-class ForgetsTooMuch(Journal):
-    """Forgets more than the server accepted."""
-
-    def forget(self, boot_id: str, seq: int) -> None:
-        super().forget(boot_id, seq + 3)
-
-
-class ReportsFromMemory(Journal):
-    """Has reports on disk only when it happens to be written anew."""
-
-    def report(self, envelope: Record, *, answers: str | None = None, begins: str | None = None) -> None:
-        answered = {} if answers is None else {"command_id": answers}
-        self._take({"is": "report", "envelope": envelope, **answered})
-
-
-class KeepsInterruptionsToItself(Journal):
-    def interrupted(self) -> list[str]:
-        return []
-
-
-class DoesNotSayWhatCameBefore(Journal):
-    """Lets the server take the reports of a new boot before it has those of the last one."""
-
-    def _last_place(self) -> None:
-        return None
-
-
-class NamesABootThatSaidNothing(Journal):
-    """Lets the server wait for a boot that had nothing to tell, instead of the one before."""
-
-    def _last_place(self) -> tuple[str, int] | None:
-        return None if self.boot_id is None else (self.boot_id, self.last_seq)
-
-
-class DoesNotLookAtItsDoors(Controller):
-    """Does not say after a start where the doors stand."""
-
-    def boot(self) -> None:
-        self._doors.report_all = lambda: None  # type: ignore[method-assign]
-        super().boot()
-
-
-# Servers that lack one.
-
-
-class AcceptsWithGaps(ServerModel):
-    """Accepts a report although one before it is missing."""
-
-    def receive(self, batch: Iterable[wire.Envelope]) -> Mapping[str, int]:
-        reports = sorted(batch, key=lambda report: int(report["seq"]))
-        super().receive(reports)
-        return {report["boot_id"]: report["seq"] for report in reports}
-
-
-class TakesReportsTwice(ServerModel):
-    """Lets a report that comes again have its effect again."""
-
-    def receive(self, batch: Iterable[wire.Envelope]) -> Mapping[str, int]:
-        reports = list(batch)
-        for report in reports:
-            if report["seq"] <= self._applied.get(report["boot_id"], 0):
-                self._apply(report)
-        return super().receive(reports)
-
-
-class TakesBootsAsTheyCome(ServerModel):
-    def _follows(self, boot_id: str) -> bool:
-        return True
-
-
 def verdicts(*lacking: type, **chances: Any) -> Iterator[Verdict]:
     """Play seeds, as many as anybody asks for, with parts that lack a protection."""
-    kinds = {Controller: "mind", Journal: "memory", ServerModel: "server"}
+    kinds = {Controller: "mind", Journal: "memory", ServerModel: "server", Claims: "claims"}
     parts: dict[str, Any] = {
         name: part for part in lacking for kind, name in kinds.items() if issubclass(part, kind)
     }
@@ -211,18 +86,22 @@ def test_the_code_that_signs_and_keeps_to_the_contract_does_nothing_wrong_either
 
 @pytest.mark.proof
 @pytest.mark.usefixtures("swift")
-def test_nothing_is_late_or_double_or_lost_whatever_happens() -> None:
-    num_pulses = num_reports = num_boots = 0
+def test_nothing_is_late_or_double_or_lost_or_wrongly_free_whatever_happens() -> None:
+    num_pulses = num_reports = num_boots = num_deposits = num_collections = 0
     for seed in SEEDS:
         verdict = Run(seed).verdict()
         assert verdict.faults == [], f"seed {seed}"
         num_pulses += verdict.num_pulses
         num_reports += verdict.num_reports
         num_boots += verdict.num_boots
+        num_deposits += verdict.num_deposits
+        num_collections += verdict.num_collections
 
     assert num_pulses > 2 * len(SEEDS)
     assert num_boots > 2 * len(SEEDS)
     assert num_reports > 20 * len(SEEDS)
+    assert num_deposits > len(SEEDS) / 6
+    assert num_collections > len(SEEDS) / 2
 
 
 @pytest.mark.usefixtures("swift")
@@ -284,3 +163,32 @@ def test_without_patience_for_the_other_side_reports_are_lost(lacking: type) -> 
 )
 def test_without_the_whole_truth_the_server_believes_what_is_not(lacking: type, complaint: str) -> None:
     assert any(complaint in word for verdict in verdicts(lacking) for word in verdict.wrong)
+
+
+@pytest.mark.usefixtures("swift")
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        SaysRefusedAfterThePulse,
+        SaysFailedAfterThePulse,
+        HandsOutUnnoticed,
+        FreesAtSilence,
+        EndsClaimsWhileOpening,
+        FreesWhatJammed,
+        FreesHalfADeposit,
+    ],
+)
+def test_without_care_a_compartment_is_free_in_which_goods_lie(lacking: type) -> None:
+    assert any(verdict.wrongly_free for verdict in verdicts(lacking))
+
+
+@pytest.mark.usefixtures("swift")
+def test_without_the_memory_of_what_was_said_an_echo_frees_a_compartment_with_goods() -> None:
+    assert any(verdict.wrongly_free for verdict in verdicts(ActsOnEveryCopy, line=ECHOING))
+
+
+@pytest.mark.usefixtures("swift")
+def test_after_a_power_cut_a_device_that_forgets_what_it_drove_makes_compartments_wrongly_free() -> None:
+    found = verdicts(RemembersInMemory, chance_of_cut_at_pulse=0.6)
+
+    assert any(verdict.wrongly_free for verdict in found)

@@ -12,15 +12,23 @@ from django.test import Client
 
 from common.clock import real_now
 from common.models import Intent
-from lockers import keys, link, wire
+from lockers import exchange, keys, link, wire
 from lockers.api import views
 from lockers.exceptions import BadSignature
-from lockers.models import Device, DeviceEvent, Locker
-from lockers.services import commands, devices
+from lockers.models import Device, DeviceEvent, Locker, OpenCommand, Reservation
+from lockers.services import claims, codes, commands, devices
 from lockers.sizes import Size
-from lockers.states import OFFLINE_AFTER, CommandState, LinkState
+from lockers.states import COMMAND_LIFE, OFFLINE_AFTER, CommandState, CompartmentState, LinkState
 from tests.lockers import contract
-from tests.lockers.conftest import a_cabinet, a_code, a_locker, a_reservation, deposited, digits_of
+from tests.lockers.conftest import (
+    a_cabinet,
+    a_code,
+    a_locker,
+    a_reservation,
+    deposited,
+    digits_of,
+    intent_of,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_test_thread")]
 
@@ -161,6 +169,51 @@ def test_a_typed_code_is_answered_with_the_command(peer: Peer) -> None:
     told, unlock = answer["messages"]
     assert (told["data"]["outcome"], told["data"]["compartment_number"]) == ("opening", 1)
     assert unlock["action"] == "open_compartment"
+
+
+def test_a_command_in_an_answer_is_claimed_and_a_repetition_brings_it_again(peer: Peer) -> None:
+    claim = a_reservation(peer.locker, real_now(), code=a_code(real_now()))
+    question = peer.seal(event="code_entered", data={"digits": deposit_digits(claim)})
+
+    unlocks = [post("codes", question)[1]["messages"][1] for _ in range(2)]
+
+    command = OpenCommand.objects.get()
+    assert [unlock["transaction_id"] for unlock in unlocks] == [str(command.pk)] * 2
+    assert command.state == CommandState.SENT
+    offered = [message["action"] for message in post("poll", peer.poll())[1]["messages"]]
+    assert "open_compartment" in offered
+
+
+def test_a_door_that_an_answer_may_have_opened_is_not_free_when_the_claim_ends(peer: Peer) -> None:
+    claim = a_reservation(peer.locker, real_now(), code=a_code(real_now()))
+    post("codes", peer.seal(event="code_entered", data={"digits": deposit_digits(claim)}))
+    later = real_now() + timedelta(seconds=30)
+
+    commands.sweep(real_at=later)
+    claims.cancel(claim, at=later)
+
+    assert OpenCommand.objects.get().state == CommandState.UNKNOWN
+    assert intent_of(peer.locker, 1) == CompartmentState.NEEDS_CHECK
+
+
+def test_a_command_whose_time_is_over_comes_with_no_answer(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = a_reservation(peer.locker, real_now(), code=a_code(real_now()))
+    question = peer.seal(event="code_entered", data={"digits": deposit_digits(claim)})
+    post("codes", question)
+    later = real_now() + COMMAND_LIFE
+
+    monkeypatch.setattr(exchange, "real_now", lambda: later)
+
+    assert len(post("codes", question)[1]["messages"]) == 1
+
+
+def deposit_digits(claim: Reservation) -> str:
+    """Return the digits that the courier types."""
+    codes.issue_for_deposits([claim], at=real_now())
+    assert claim.deposit_code is not None
+    return digits_of(claim.deposit_code, real_now())
 
 
 def test_a_wrong_code_is_answered_without_one(peer: Peer) -> None:

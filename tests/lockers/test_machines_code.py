@@ -26,8 +26,10 @@ from hypothesis.stateful import (
 from common.exceptions import InvalidTransition
 from lockers import tokens
 from lockers.exceptions import CodeNotRevealable, NotDeposited, ReopenLimitReached
-from lockers.models import CodeMask, CodeThrottle, Locker, LockerCode, Reservation
-from lockers.services import codes, devices, keypad, reservations, sweeps
+from lockers.models import CodeMask, CodeThrottle, Compartment, Locker, LockerCode, Reservation
+from lockers.services import checks, codes, devices, disputes, keypad, reservations, sweeps
+from lockers.services.checks import Finding
+from lockers.services.disputes import Complaint
 from lockers.services.keypad import Outcome
 from lockers.sizes import Size
 from lockers.states import CodeState, ReservationState
@@ -38,7 +40,7 @@ pytestmark = [pytest.mark.proof, pytest.mark.django_db]
 
 #: Any of those that there are.
 which = st.integers(min_value=0, max_value=11)
-LIVE = {CodeState.ISSUED, CodeState.ACTIVE, CodeState.IN_USE}
+LIVE = {CodeState.ISSUED, CodeState.ACTIVE, CodeState.IN_USE, CodeState.FROZEN}
 AWAITED = {ReservationState.RESERVED, ReservationState.DEPOSITED, ReservationState.COLLECTING}
 WITHIN_REACH = {ReservationState.DEPOSITED, ReservationState.COLLECTING}
 #: How long a keypad is locked after the first, second and each further five wrong codes.
@@ -57,7 +59,7 @@ class Keypad:
 
     def count(self, now_s: float) -> None:
         """Count a wrong code; the fifth locks, each time for longer, until a day goes by without any."""
-        if self.last_failure_s is not None and now_s - self.last_failure_s > DAY_S:
+        if self.last_failure_s is not None and now_s - max(self.last_failure_s, self.locked_until_s) > DAY_S:
             self.num_failures = self.num_lock_outs = 0
         self.last_failure_s = now_s
         self.num_failures += 1
@@ -98,6 +100,7 @@ class Bundle:
     is_closed: bool = False
     collecting_since_s: float = 0
     num_openings: int = 0
+    is_disputed: bool = False
 
 
 class CodeMachine(RuleBasedStateMachine):
@@ -209,9 +212,46 @@ class CodeMachine(RuleBasedStateMachine):
         assert row.compartment is not None
         bundle.number = row.compartment.number
         bundle.state, bundle.hold_until_s = ReservationState.DEPOSITED, code.valid_until_s
-        for one in self._family(code):
-            if one.state == CodeState.ISSUED:
-                one.state = CodeState.ACTIVE
+        if code.state == CodeState.ISSUED:
+            self._activate(code)
+
+    @precondition(lambda self: self._bundles)
+    @rule(which=which)
+    def complain(self, which: int) -> None:
+        """A resident says that something is wrong, and closes the door if it is open."""
+        bundle, row = self._a_bundle(which)
+        if bundle.state not in WITHIN_REACH:
+            with pytest.raises(NotDeposited):
+                disputes.begin(row, Complaint.NOT_MINE, by=uuid4(), role="resident", at=self._at())
+            return
+        disputes.begin(row, Complaint.NOT_MINE, by=uuid4(), role="resident", at=self._at())
+        if bundle.state == ReservationState.COLLECTING and not bundle.is_closed:
+            cabinet = self._hear(bundle.keypad)
+            cabinet.say(cabinet.report("compartment_closed", compartment_number=bundle.number))
+        bundle.state, bundle.is_disputed = ReservationState.DEPOSITED, True
+        if bundle.code.state in {CodeState.ACTIVE, CodeState.IN_USE}:
+            bundle.code.state = CodeState.FROZEN
+
+    @precondition(lambda self: self._disputed())
+    @rule(which=which, found=st.sampled_from([Finding.AS_CLAIMED, Finding.MISSING, Finding.HANDED_OVER]))
+    def look(self, which: int, found: Finding) -> None:
+        """Somebody looks into what a resident complained of; the code thaws with the last complaint."""
+        disputed = self._disputed()
+        bundle = disputed[which % len(disputed)]
+        at = self._at()
+        door = Compartment.objects.get(locker=self._lockers[bundle.keypad], number=bundle.number)
+        checks.settle(door, found, by=uuid4(), at=at, real_at=at)
+        bundle.is_disputed = False
+        # That takes longer than a keypad goes on repeating its message.
+        self._last = None
+        if bundle.code.state == CodeState.FROZEN:
+            self._thaw(bundle.code, but=bundle)
+        if found == Finding.AS_CLAIMED:
+            self._hold(bundle)
+            return
+        is_missing = found == Finding.MISSING
+        bundle.state = ReservationState.MISSING if is_missing else ReservationState.COLLECTED
+        self._end_if_used_up(bundle.code)
 
     @precondition(lambda self: self._bundles)
     @rule(which=which)
@@ -328,6 +368,11 @@ class CodeMachine(RuleBasedStateMachine):
             if bundle.is_closed and self._is_over(bundle):
                 self._collected(bundle)
         for bundle in self._bundles:
+            is_kept = bundle.is_disputed or bundle.code.state == CodeState.FROZEN
+            is_ending = bundle.hold_until_s < self._now_s + 3600
+            if bundle.state == ReservationState.DEPOSITED and is_kept and is_ending:
+                self._hold(bundle)
+        for bundle in self._bundles:
             if bundle.state == ReservationState.DEPOSITED and bundle.hold_until_s < self._now_s:
                 bundle.state = ReservationState.OVERDUE
                 self._end_if_used_up(bundle.code)
@@ -369,6 +414,8 @@ class CodeMachine(RuleBasedStateMachine):
         ]
         if not here:
             return Outcome.CODE_OF_ANOTHER_LOCKER, None
+        if CodeState.FROZEN in {code.state, owner.state}:
+            return Outcome.CODE_FROZEN, None
         ready = [one for one in here if one.state == ReservationState.DEPOSITED]
         begun = [one for one in here if one.state == ReservationState.COLLECTING]
         if code.state == CodeState.ISSUED or not ready + begun:
@@ -417,6 +464,31 @@ class CodeMachine(RuleBasedStateMachine):
                 if helper.state == CodeState.IN_USE:
                     helper.end()
 
+    def _activate(self, code: Code) -> None:
+        for one in self._family(code):
+            if one.state == CodeState.ISSUED:
+                one.state = CodeState.ACTIVE
+
+    def _thaw(self, code: Code, *, but: Bundle) -> None:
+        """Let a code open doors again if nobody complains of anything else that it opens."""
+        mine = [one for one in self._bundles if one.code is code]
+        if any(one.is_disputed for one in mine):
+            return
+        was_used = {one.state for one in mine} & {ReservationState.COLLECTING, ReservationState.COLLECTED}
+        code.state = CodeState.IN_USE if was_used else CodeState.ACTIVE
+        self._activate(code)
+        for one in mine:
+            if one is not but and one.state == ReservationState.DEPOSITED:
+                self._hold(one)
+
+    def _hold(self, bundle: Bundle) -> None:
+        """Give a resident another day for goods that were out of reach."""
+        until_s = self._now_s + DAY_S
+        bundle.hold_until_s = max(bundle.hold_until_s, until_s)
+        for one in self._family(bundle.code):
+            if one.is_live:
+                one.valid_until_s = max(one.valid_until_s, until_s)
+
     def _end_helpers(self, code: Code) -> None:
         for helper in self._family(code)[1:]:
             if helper.is_live and code.principal is None:
@@ -445,6 +517,9 @@ class CodeMachine(RuleBasedStateMachine):
 
     def _family(self, code: Code) -> list[Code]:
         return [code, *(one for one in self._codes if one.principal is code)]
+
+    def _disputed(self) -> list[Bundle]:
+        return [one for one in self._bundles if one.is_disputed]
 
     def _being_collected(self) -> list[Bundle]:
         return [one for one in self._bundles if one.state == ReservationState.COLLECTING]

@@ -52,7 +52,8 @@ from lockers.states import (
     Purpose,
     ReservationState,
 )
-from tests.lockers.compartment_model import BLOCKED, Claim, Command, Door, Model
+from tests.lockers.compartment_model import BLOCKED, Model
+from tests.lockers.compartment_rows import Claim, Command, Door
 from tests.lockers.conftest import Cabinet, a_cabinet, a_locker
 from tests.lockers.machines import PLAYED, START
 
@@ -153,7 +154,8 @@ class CompartmentMachine(RuleBasedStateMachine):
         door = self._model.doors[made.compartment.number - 1]
         if claim.door is None:
             assert door.is_free
-            claim.door, door.intent = door, CompartmentState.RESERVED
+            claim.door = door
+            self._model.move(door, CompartmentState.RESERVED)
         assert door is claim.door
         self._commands[self._model.command(door, claim, Purpose.DEPOSIT)] = made
 
@@ -201,7 +203,7 @@ class CompartmentMachine(RuleBasedStateMachine):
         if reason != ReleaseReason.DOES_NOT_FIT:
             self._model.demand_check(door, reason.value)
         elif door.intent not in TROUBLE:
-            door.intent = CompartmentState.FREE
+            self._model.move(door, CompartmentState.FREE)
 
     @precondition(lambda self: self._claims)
     @rule(which=which)
@@ -265,10 +267,11 @@ class CompartmentMachine(RuleBasedStateMachine):
         holder = self._model.holder(door)
         lies_there = {ReservationState.DEPOSITED, ReservationState.OVERDUE}
         if door.trouble == BLOCKED and holder is not None and holder.state in lies_there:
-            door.intent, door.trouble = CompartmentState.OCCUPIED, ""
+            self._model.move(door, CompartmentState.OCCUPIED)
+            door.trouble = ""
             self._let_collect(holder)
         else:
-            door.intent = CompartmentState.NEEDS_CHECK
+            self._model.move(door, CompartmentState.NEEDS_CHECK)
 
     @rule(which=which)
     def open_for_check(self, which: int) -> None:
@@ -468,16 +471,12 @@ class CompartmentMachine(RuleBasedStateMachine):
         last = self._cabinet
         boot_id = f"{int(last.boot_id[:8]) + 1:08d}-0123456789abcdef"
         self._cabinet = Cabinet(device=last.device, at=START, boot_id=boot_id)
-        are_open = {door.number: door.is_open for door in self._model.doors}
-        doors = [
-            {
-                "compartment_number": number,
-                "door_state": (DoorState.OPEN if is_open else DoorState.CLOSED).value,
-            }
-            for number, is_open in are_open.items()
-        ]
+        found = {
+            door.number: DoorState.OPEN if door.is_open else DoorState.CLOSED for door in self._model.doors
+        }
+        doors = [{"compartment_number": number, "door_state": state.value} for number, state in found.items()]
         self._say(self._report("booted", previous_boot_id=last.boot_id, previous_seq=last.seq), lambda: None)
-        self._say(self._report("compartments", compartments=doors), lambda: self._model.snapshot(are_open))
+        self._say(self._report("compartments", compartments=doors), lambda: self._model.snapshot(found))
 
     @precondition(lambda self: self._said)
     @rule(data=st.data(), is_all=st.booleans())
@@ -512,10 +511,12 @@ class CompartmentMachine(RuleBasedStateMachine):
     def the_database_says_what_the_rules_say(self) -> None:
         """Compare doors, claims, commands and announcements."""
         doors = Compartment.objects.filter(locker=self._locker).order_by("number")
-        found = list(doors.values_list("number", "state", "door", "num_jams", "trouble"))
+        found = list(doors.values_list("number", "state", "door", "num_jams", "trouble", "verify_empty"))
         assert found == [
-            (door.number, door.intent, door.shows, door.num_jams, door.trouble) for door in self._model.doors
+            (door.number, door.intent, door.shows, door.num_jams, door.trouble, door.verify_empty)
+            for door in self._model.doors
         ]
+        assert self._model.complaints == []
         rows = Reservation.objects.filter(locker=self._locker).select_related("compartment").in_bulk()
         for claim, row in self._claims.items():
             assert _facts_of(rows[row.pk]) == _facts_as_modelled(claim)

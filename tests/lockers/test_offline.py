@@ -217,6 +217,35 @@ def test_goods_do_not_count_as_here_before_the_door_is_closed_and_the_courier_do
     assert bench.enter(resident).compartment == number
 
 
+@pytest.mark.parametrize("is_connected", [True, False])
+def test_the_keypad_knows_that_a_door_opens_for_a_courier(a_bench: MakeBench, is_connected: bool) -> None:
+    bench = a_bench()
+    claim = a_claim(bench)
+    courier, resident = deposit_code_of(claim, bench), code_of(claim, bench)
+    if not is_connected:
+        bench.pull_cable()
+
+    opened = bench.enter(courier)
+    bench.put(opened.compartment or 0, "bread")
+
+    assert opened.is_deposit
+    assert not bench.enter(resident).is_deposit
+
+
+@pytest.mark.parametrize("is_connected", [True, False])
+def test_a_courier_at_the_keypad_is_sent_last_to_a_door_that_nobody_called_empty(
+    a_bench: MakeBench, is_connected: bool
+) -> None:
+    bench = a_bench((Size.S, Size.S))
+    bench.locker.compartments.filter(number=1).update(verify_empty=True)
+    claim = a_claim(bench)
+    courier = deposit_code_of(claim, bench)
+    if not is_connected:
+        bench.pull_cable()
+
+    assert bench.enter(courier).compartment == 2
+
+
 def test_two_couriers_claims_never_share_a_door(a_bench: MakeBench) -> None:
     bench = a_bench((Size.S, Size.M))
     small, large = a_claim(bench), a_claim(bench, size=Size.M)
@@ -244,7 +273,25 @@ def test_wrong_codes_lock_the_keypad_without_network_but_not_the_scanner(a_bench
     assert bench.enter(digits).outcome == "code-not-active"
 
 
-def test_each_lock_out_without_network_is_longer_than_the_one_before(a_bench: MakeBench) -> None:
+def test_a_lock_out_that_is_over_does_not_begin_anew_at_a_start(a_bench: MakeBench) -> None:
+    bench = a_bench()
+    claim = a_claim(bench)
+    digits = code_of(claim, bench)
+    deposit(bench, claim)
+    bench.pull_cable()
+    for last in range(5):
+        bench.enter(f"0000000{last}")
+    bench.pass_time(minutes=16)
+
+    bench.boot()
+
+    assert bench.enter(digits).outcome == "opening"
+
+
+@pytest.mark.parametrize("pause", [timedelta(), timedelta(seconds=1), timedelta(hours=23)])
+def test_each_lock_out_without_network_is_longer_than_the_one_before(
+    a_bench: MakeBench, pause: timedelta
+) -> None:
     bench = a_bench()
     bench.pull_cable()
 
@@ -254,6 +301,7 @@ def test_each_lock_out_without_network_is_longer_than_the_one_before(a_bench: Ma
         bench.pass_time(minutes=minutes - 1)
         assert bench.enter("00000000").outcome == "locked-out"
         bench.pass_time(minutes=1)
+        bench.pass_time(seconds=pause.total_seconds())
 
 
 def test_a_code_that_was_taken_back_is_gone_from_the_list(a_bench: MakeBench) -> None:

@@ -20,7 +20,7 @@ from lockers.device.controller import Controller
 from lockers.device.journal import Journal
 from lockers.link import Report
 from lockers.models import Compartment, Device, DeviceBoot, DeviceEvent, OpenCommand, Reservation
-from lockers.services import cabinets, claims, commands, inbox, reports, reservations, sweeps
+from lockers.services import cabinets, claims, commands, doors, inbox, reports, reservations, sweeps
 from lockers.sizes import Size
 from lockers.states import COMMAND_LIFE, OFFERABLE, CommandState, CompartmentState, Purpose, Transport
 from tests.lockers.town.judge import Findings
@@ -313,7 +313,7 @@ PROTECTIONS = [
     ),
     Protection(
         name="a door that opens for an ended claim is checked",
-        off=without(reports.Scene, "_opened_too_late"),
+        off=without(doors.Doors, "_opened_too_late"),
         luck=Luck(puts_back=1, delay=0.6, sweep=0, deposit_code=0),
         faults=["wrongly_free"],
     ),
@@ -348,6 +348,21 @@ PROTECTIONS = [
         luck=LOST_IN_THE_DARK,
         faults=["wrongly_free"],
         always={"transport": Transport.MQTT},
+    ),
+    Protection(
+        name="a command in the answer to a code is claimed first",
+        off=without(commands, "claim", lambda command: True),
+        luck=Luck(
+            darkness_at_the_door=1,
+            dark_s=[900],
+            sweep=0.3,
+            pause_s=[40],
+            cancelled_claim=0.3,
+            lost_word=1,
+            deposit_code=1,
+        ),
+        faults=["wrongly_free"],
+        always={"transport": Transport.HTTPS},
     ),
     Protection(
         name="goods are there once the courier says so",

@@ -1,11 +1,13 @@
 """What a device reported and the server no longer has is asked for again."""
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from common.models import Event
+from lockers import exchange
 from lockers.device import journal
 from lockers.models import Device, DeviceBoot, DeviceEvent
 from lockers.sizes import Size
@@ -42,6 +44,16 @@ def kinds(bench: Workbench) -> list[str]:
     )
 
 
+def poll(bench: Workbench) -> list[str]:
+    """Ask for what waits, and return what comes, which the device does not hear."""
+    return [message["action"] for message in exchange.begin_poll(bench.device.poll())[1]]
+
+
+def beat(bench: Workbench) -> list[str]:
+    """Give a sign of life, and return what is answered, which the device does not hear."""
+    return [message["action"] for message in exchange.heartbeat(bench.device.heartbeat())]
+
+
 def test_a_server_that_forgot_reports_gets_them_again(bench: Workbench) -> None:
     open_and_close(bench, 1, 2)
     before = kinds(bench)
@@ -66,6 +78,34 @@ def test_a_gap_is_asked_about_only_after_some_time(bench: Workbench) -> None:
 
     assert bench.row.gap_since is not None
     assert bench.device.unreported() == waiting
+
+
+@pytest.mark.parametrize("say", [poll, beat])
+def test_what_is_missing_is_asked_for_every_ten_seconds_at_most(
+    bench: Workbench, say: Callable[[Workbench], list[str]]
+) -> None:
+    open_and_close(bench, 1)
+    restore_backup(bench, seq=3)
+    open_and_close(bench, 2)
+    bench.at += timedelta(seconds=11)
+
+    first, at_once = say(bench), say(bench)
+    bench.at += timedelta(seconds=11)
+    later = say(bench)
+
+    assert [said.count("sync") for said in (first, at_once, later)] == [1, 0, 1]
+
+
+def test_what_is_missing_comes_although_the_first_question_was_lost(bench: Workbench) -> None:
+    open_and_close(bench, 1)
+    restore_backup(bench, seq=3)
+    open_and_close(bench, 2)
+    bench.at += timedelta(seconds=11)
+    assert "sync" in poll(bench)
+
+    bench.pass_time(seconds=6)
+
+    assert bench.row.gap_since is None
 
 
 def test_what_the_device_has_forgotten_too_is_given_up_and_its_doors_tell_how_things_stand(

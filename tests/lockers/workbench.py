@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from lockers import exchange, keys, tokens, wire
+from lockers import exchange, keys, link, tokens, wire
 from lockers.device.cabinet import Cabinet
 from lockers.device.controller import Controller
 from lockers.device.identity import Identity
@@ -128,7 +128,7 @@ class Workbench:
             return first
         question = self.device.entered(code)
         said = exchange.enter_code(question)
-        unlock = [] if said.command is None else exchange.begin_poll(self.device.poll())[1]
+        unlock = [] if said.command is None else [link.unlock(said.command, at=self.at)]
         answer = self._hear(question, [said.answer, *unlock])
         assert answer is not None
         self.device.note_answer(answer)

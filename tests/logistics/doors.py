@@ -15,7 +15,7 @@ _keys = count(1)
 
 
 class Cabinet:
-    """The device of one locker, online from the start."""
+    """The device of one locker, online from the start; all doors are closed."""
 
     def __init__(self, locker: Locker) -> None:
         self._seq = 0
@@ -27,6 +27,9 @@ class Cabinet:
             last_seen_at=real_now(),
             provisioned_at=real_now(),
         )
+        numbers = locker.compartments.values_list("number", flat=True)
+        shut = [{"compartment_number": number, "door_state": "closed"} for number in numbers]
+        self._report("compartments", None, at=real_now(), compartments=shut)
 
     def open_and_close(self, command: OpenCommand, *, at: datetime) -> None:
         """Report that the door sprang open and was closed again."""

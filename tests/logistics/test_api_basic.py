@@ -1,5 +1,7 @@
 """Basic devices over the API: asked for by name, labelled wherever they are, and without codes."""
 
+import csv
+from io import StringIO
 from typing import Any
 from uuid import uuid4
 
@@ -9,8 +11,16 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from common.clock import real_now
 from lockers import dialect
 from lockers.alarms import AlarmKind
-from lockers.models import BasicSetup, Device, LockerCode, OpenCommand, ProvisioningToken
-from lockers.services import alarms, codes, commands, devices, inbox
+from lockers.models import (
+    BasicSetup,
+    Compartment,
+    Device,
+    LockerCode,
+    OpenCommand,
+    ProvisioningToken,
+    Reservation,
+)
+from lockers.services import alarms, cabinets, codes, commands, devices, inbox
 from lockers.services import basic as basic_devices
 from lockers.sizes import Size
 from logistics.models import Bundle, ReportKind
@@ -177,6 +187,22 @@ def test_couriers_and_residents_are_told_where_a_locker_is_basic() -> None:
 
     assert [stop["locker_profile"] for stop in stops] == [None, None, "basic", None]
     assert bundle["locker_profile"] == "basic"
+
+
+def test_who_looks_into_a_basic_locker_is_told_in_every_list() -> None:
+    drive = Drive().start().load().deposit()
+    a_basic_device(drive.village)
+    compartment = Compartment.objects.get(reservations__bundle__isnull=False)
+    cabinets.demand_check(compartment, reason="test", at=at(12))
+    Reservation.objects.update(state="overdue")
+    client, sheet = dispatcher(drive.village.region), f"{API}/lockers/{compartment.locker_id}/sheet/"
+
+    lists = [client.get(f"{API}/{name}/").data["results"] for name in ("checks", "overdue")]
+    lists.append(client.get(sheet).data["compartments"])
+    printed = client.get(sheet, headers={"Accept": "text/csv"}).content.decode()
+
+    assert [{row["locker_profile"] for row in rows} for rows in lists] == [{"basic"}] * 3
+    assert {line["locker_profile"] for line in csv.DictReader(StringIO(printed))} == {"basic"}
 
 
 def test_who_opens_a_door_of_a_basic_locker_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

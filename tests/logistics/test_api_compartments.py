@@ -123,6 +123,7 @@ def test_the_queue_says_why_since_when_and_what_should_lie_there() -> None:
     assert row == {
         "locker_id": str(day.locker.pk),
         "locker": day.locker.slug,
+        "locker_profile": "full",
         "supply_point": str(day.village.supply_point.pk),
         "village": day.village.supply_point.village,
         "number": day.door.number,
@@ -383,6 +384,7 @@ def test_the_sheet_is_printed_with_a_column_to_tick_and_one_to_write_in(how: dic
         "height": "reachable",
         "state": "occupied",
         "door": "closed",
+        "locker_profile": "full",
         "bundle": str(day.bundle.pk),
         "parcels": Parcel.objects.get(bundle=day.bundle).sticker,
         "since": "2026-11-24T11:00:00+01:00",

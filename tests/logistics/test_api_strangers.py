@@ -7,10 +7,13 @@ import pytest
 from django.urls import reverse
 from rest_framework.test import APIClient
 
-from lockers.models import LockerCode
+from common.clock import real_now
+from lockers.models import LockerCode, OpenCommand, ProvisioningToken
+from lockers.services import commands, devices
 from logistics.api.urls import app_name, urlpatterns
 from logistics.models import Bundle, Order, Parcel, Plan, Role, Run
-from tests.logistics.builders import Village, a_client, a_key, a_user, unknown
+from tests.logistics.builders import Village, a_client, a_key, a_user, at, unknown
+from tests.logistics.doors import Cabinet
 from tests.logistics.solving import SolverHere, released
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,6 +43,8 @@ ABOUT: Mapping[str, tuple[str, ...]] = {
     "cancel-plan": ("plan",),
     "release-plan": ("plan",),
     "locker-tokens": ("locker",),
+    "locker-token": ("locker", "token"),
+    "locker-device": ("locker",),
     "locker-sheet": ("locker",),
     "open-compartment": ("locker", "number"),
     "settle-compartment": ("locker", "number"),
@@ -51,28 +56,38 @@ ABOUT: Mapping[str, tuple[str, ...]] = {
     "run-reports": ("run",),
     "deposit-codes": ("run",),
     "open-door": ("run", "stop"),
+    "opening": ("opening",),
     "bundle-code": ("bundle",),
+    "replace-code": ("bundle",),
     "helpers": ("bundle",),
     "helper": ("bundle", "helper"),
     "open-bundle": ("bundle",),
+    "done": ("bundle",),
+    "problem": ("bundle",),
     "hand-over": ("bundle",),
     "extend-bundle": ("bundle",),
 }
 METHODS = ("get", "post", "patch", "put", "delete")
-COUNTED = (Order, Parcel, Plan, Run, Bundle, LockerCode)
+COUNTED = (Order, Parcel, Plan, Run, Bundle, LockerCode, OpenCommand)
 
 
 @pytest.fixture(autouse=True)
 def _solver_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("logistics.services.plans.SolverProcess", SolverHere)
+    monkeypatch.setattr("lockers.wake.device", lambda device_id: None)
 
 
 @pytest.fixture
 def village() -> Village:
-    """A village with one released run."""
+    """A village with one released run, and a door that was opened for it."""
     village = Village(with_counter=True)
     village.order()
     released(village)
+    reservation = village.pool.bundles.get().reservation
+    assert reservation is not None
+    Cabinet(reservation.locker)
+    devices.issue_token(reservation.locker, real_at=real_now())
+    commands.open_for_deposit(reservation, at=at(11), real_at=real_now())
     return village
 
 
@@ -88,7 +103,9 @@ def ids_of(village: Village) -> dict[str, Any]:
         "stop": run.stops.get(kind="supply_point").pk,
         "bundle": village.pool.bundles.get().pk,
         "helper": unknown(),
+        "opening": OpenCommand.objects.get(reservation__bundle__pool=village.pool).pk,
         "number": 1,
+        "token": ProvisioningToken.objects.get(locker=village.supply_point.locker_id).pk,
     }
 
 
@@ -116,7 +133,7 @@ def test_every_address_is_in_the_table() -> None:
 
 def test_strangers_get_the_same_answer_as_for_what_does_not_exist(village: Village) -> None:
     ids = ids_of(village)
-    missing = dict.fromkeys(ids, unknown()) | {"number": ids["number"]}
+    missing = dict.fromkeys(ids, unknown()) | {"number": ids["number"], "token": ids["token"]}
     clients = strangers(village)
     before = [model.objects.count() for model in COUNTED]
 
@@ -166,7 +183,7 @@ def test_neighbours_in_the_same_region_see_only_their_own(village: Village) -> N
     }
 
     for role, client in clients.items():
-        for name in ("order", "bundle-code", "helpers", "run", "plan"):
+        for name in ("order", "bundle-code", "helpers", "run", "plan", "opening"):
             answer = client.get(address(name, ids))
             assert answer.status_code == 404, f"{role} {name}"
 
@@ -193,6 +210,8 @@ def test_only_dispatchers_dispatch(village: Village, role: Role) -> None:
     for name in ("close-pool", "pool-plans"):
         assert client.post(address(name, ids), {}).status_code == 403
     assert client.get(address("pool-day", ids)).status_code == 403
+    for name in ("locker-device", "locker-token"):
+        assert client.delete(address(name, ids)).status_code == 404
     for name in ("plan", "release-plan", "locker-tokens"):
         method = client.get if name == "plan" else client.post
         assert method(address(name, ids), {}).status_code == 404

@@ -39,8 +39,10 @@ from logistics.api.serializers.lockers import (
     LockerSerializer,
     OpenCommandSerializer,
     OpenedDoorSerializer,
+    OpeningSerializer,
     ProvisioningTokenInputSerializer,
     ProvisioningTokenSerializer,
+    UnusedTokenSerializer,
 )
 from logistics.api.serializers.orders import (
     OrderChangeSerializer,
@@ -56,6 +58,7 @@ from logistics.api.serializers.region import (
 from logistics.api.serializers.resident import (
     BundleSerializer,
     CodeSerializer,
+    ComplaintSerializer,
     ExtensionSerializer,
     HelperCodeSerializer,
 )
@@ -68,6 +71,7 @@ __all__ = [
     "CodeSerializer",
     "CompartmentContentSerializer",
     "CompartmentSerializer",
+    "ComplaintSerializer",
     "DaySerializer",
     "DepositCodeSerializer",
     "DifferenceSerializer",
@@ -81,6 +85,7 @@ __all__ = [
     "OpenCommandSerializer",
     "OpenDoorInputSerializer",
     "OpenedDoorSerializer",
+    "OpeningSerializer",
     "OrderChangeSerializer",
     "OrderInputSerializer",
     "OrderSerializer",
@@ -104,4 +109,5 @@ __all__ = [
     "SupplyPointSerializer",
     "TapSerializer",
     "TokenSerializer",
+    "UnusedTokenSerializer",
 ]

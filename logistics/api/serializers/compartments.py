@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from lockers.models import Compartment, Reservation
 from lockers.services.checks import Difference, Finding
-from lockers.states import ReservationState
+from lockers.states import Profile, ReservationState
 from logistics.api.access import principal_of
 from logistics.models import Bundle, Parcel, Resident, Run
 
@@ -87,6 +87,9 @@ class CompartmentContentSerializer(serializers.ModelSerializer[Compartment]):
 
     locker_id = serializers.UUIDField()
     locker = serializers.CharField(source="locker.slug")
+    locker_profile = serializers.ChoiceField(
+        choices=Profile.choices, allow_null=True, help_text="What its device speaks; null without one."
+    )
     supply_point = serializers.UUIDField(source="locker.supply_point.pk")
     village = serializers.CharField(source="locker.supply_point.village")
     content = serializers.SerializerMethodField()
@@ -96,6 +99,7 @@ class CompartmentContentSerializer(serializers.ModelSerializer[Compartment]):
         fields = (
             "locker_id",
             "locker",
+            "locker_profile",
             "supply_point",
             "village",
             "number",
@@ -134,6 +138,9 @@ class OverdueSerializer(serializers.ModelSerializer[Bundle]):
     """What was not collected in time, and where it lies."""
 
     locker = serializers.CharField(source="reservation.locker.slug")
+    locker_profile = serializers.ChoiceField(
+        choices=Profile.choices, allow_null=True, help_text="What its device speaks; null without one."
+    )
     compartment_number = serializers.IntegerField(source="reservation.compartment.number")
     compartment_state = serializers.CharField(source="reservation.compartment.state")
     village = serializers.CharField(source="supply_point.village")
@@ -150,6 +157,7 @@ class OverdueSerializer(serializers.ModelSerializer[Bundle]):
             "supply_point",
             "village",
             "locker",
+            "locker_profile",
             "compartment_number",
             "compartment_state",
             "size",

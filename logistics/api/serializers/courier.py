@@ -181,7 +181,8 @@ class InstructionSerializer(serializers.Serializer[Any]):
     What to do next with a bundle that cannot go where it should.
 
     Ask for a door at ``stop`` (the present one or one to come), hand it in at the counter there, say that the
-    compartment was empty (or not), or keep the goods on board: they wait for the next pool.
+    compartment was empty (or not), say whether the goods are in that it was opened for (until then it waits
+    for a check), or keep the goods on board: they wait for the next pool.
     """
 
     bundle = serializers.UUIDField()

@@ -5,8 +5,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from lockers.models import Alarm, Compartment, OpenCommand
-from lockers.states import Profile
+from lockers.models import Alarm, Compartment, OpenCommand, ProvisioningToken
+from lockers.states import CommandState, DoorState, Profile
 from lockers.wiring import HIGHEST_BOARD, HIGHEST_CHANNEL, Lock, Wiring
 
 
@@ -132,9 +132,18 @@ class NewcomerSerializer(serializers.Serializer[Any]):
 class ProvisioningTokenSerializer(serializers.Serializer[Any]):
     """A one-time token with which a device makes itself known."""
 
+    id = serializers.IntegerField(help_text="By which it can be taken back.")
     token = serializers.CharField()
     profile = serializers.ChoiceField(choices=Profile.choices)
     broker = NewcomerSerializer(allow_null=True, help_text="For a basic device only.")
+
+
+class UnusedTokenSerializer(serializers.ModelSerializer[ProvisioningToken]):
+    """A one-time token that a device may still use, without what it says."""
+
+    class Meta:
+        model = ProvisioningToken
+        fields = ("id", "profile", "expires_at")
 
 
 class OpenCommandSerializer(serializers.ModelSerializer[OpenCommand]):
@@ -150,6 +159,39 @@ class OpenCommandSerializer(serializers.ModelSerializer[OpenCommand]):
     class Meta:
         model = OpenCommand
         fields = ("id", "state", "compartment_number", "profile", "expires_at")
+
+
+class OpeningSerializer(OpenCommandSerializer):
+    """What is known of an attempt to open a door; a later answer of the device amends it."""
+
+    state = serializers.ChoiceField(
+        choices=CommandState.choices,
+        help_text="Unknown: no answer came in time. Look at the door; a new attempt is a new command.",
+    )
+    reason = serializers.CharField(help_text="Stable; why it was refused or failed.")
+    door = serializers.ChoiceField(
+        choices=DoorState.choices, source="compartment.door", help_text="As the device reported it last."
+    )
+    is_settled = serializers.SerializerMethodField(help_text="Nothing is waited for any longer.")
+    use_keypad = serializers.BooleanField(
+        source="leaves_the_keypad",
+        help_text="It did not open, as far as is known: try a code at the keypad.",
+    )
+
+    class Meta:
+        model = OpenCommand
+        fields = (
+            *OpenCommandSerializer.Meta.fields,
+            "reason",
+            "door",
+            "is_settled",
+            "use_keypad",
+            "created_at",
+        )
+
+    def get_is_settled(self, command: OpenCommand) -> bool:
+        """Tell whether an outcome, or that there is none, is known."""
+        return not command.is_live
 
 
 class OpenedDoorSerializer(OpenCommandSerializer):

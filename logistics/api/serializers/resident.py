@@ -6,7 +6,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from lockers.models import LockerCode
-from lockers.states import Profile
+from lockers.services.disputes import Complaint
+from lockers.states import CodeState, Profile
 from logistics.api.serializers.orders import ParcelSerializer
 from logistics.models import Bundle
 from logistics.services.holding import Held
@@ -25,6 +26,7 @@ class BundleSerializer(serializers.ModelSerializer[Bundle]):
     )
     compartment_number = serializers.SerializerMethodField()
     hold_until = serializers.SerializerMethodField()
+    code_state = serializers.SerializerMethodField()
 
     class Meta:
         model = Bundle
@@ -38,6 +40,7 @@ class BundleSerializer(serializers.ModelSerializer[Bundle]):
             "locker_profile",
             "compartment_number",
             "hold_until",
+            "code_state",
             "created_at",
             "parcels",
         )
@@ -57,6 +60,22 @@ class BundleSerializer(serializers.ModelSerializer[Bundle]):
     def get_hold_until(self, bundle: Bundle) -> Any:
         """Return until when the goods wait."""
         return bundle.reservation.hold_until if bundle.reservation else None
+
+    @extend_schema_field(
+        serializers.ChoiceField(
+            choices=CodeState.choices, allow_null=True, help_text="A frozen code opens nothing until a check."
+        )
+    )
+    def get_code_state(self, bundle: Bundle) -> str | None:
+        """Return how the code stands that opens the door, or nothing at a counter."""
+        reservation = bundle.reservation
+        return reservation.code.state if reservation and reservation.code else None
+
+
+class ComplaintSerializer(serializers.Serializer[Any]):
+    """What is wrong: the goods are not the resident's, damaged, or were not taken out."""
+
+    reason = serializers.ChoiceField(choices=[one.value for one in Complaint])
 
 
 class CodeSerializer(serializers.Serializer[Any]):

@@ -5,17 +5,14 @@ from uuid import UUID
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, status
-from rest_framework.exceptions import NotFound
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.api.pagination import NewestFirst
-from common.clock import now, real_now
+from common.clock import now
 from lockers.models import Alarm, Locker
-from lockers.services import basic, broker, devices
-from lockers.states import Profile
 from logistics import selectors
 from logistics.api.access import get_or_not_found, principal_of, require_dispatcher
 from logistics.api.serializers import (
@@ -27,8 +24,6 @@ from logistics.api.serializers import (
     PlanSerializer,
     PoolInputSerializer,
     PoolSerializer,
-    ProvisioningTokenInputSerializer,
-    ProvisioningTokenSerializer,
 )
 from logistics.models import Plan, Pool, Region
 from logistics.services import plans, pools
@@ -204,25 +199,3 @@ class AlarmsView(generics.ListAPIView[Alarm]):
         wanted.is_valid(raise_exception=True)
         visible = selectors.alarms_visible_to(principal_of(self.request))
         return visible if wanted.validated_data["state"] == "all" else visible.filter(ended_at=None)
-
-
-@extend_schema(tags=["dispatch"])
-class LockerTokensView(APIView):
-    """One-time tokens of a locker."""
-
-    @extend_schema(request=ProvisioningTokenInputSerializer, responses={201: ProvisioningTokenSerializer})
-    def post(self, request: Request, locker_id: UUID) -> Response:
-        """Make a one-time token with which a new device of this locker makes itself known."""
-        locker = selectors.lockers_visible_to(principal_of(request)).filter(pk=locker_id).first()
-        if locker is None:
-            raise NotFound
-        wanted = ProvisioningTokenInputSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
-        profile, access = wanted.validated_data["profile"], None
-        if profile == Profile.BASIC:
-            token, setup = basic.issue_token(locker, wiring=wanted.to_wiring(), real_at=real_now())
-            access = broker.newcomer_access(setup)
-        else:
-            token = devices.issue_token(locker, real_at=real_now())
-        content = ProvisioningTokenSerializer({"token": token, "profile": profile, "broker": access}).data
-        return Response(content, status=status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})

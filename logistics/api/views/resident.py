@@ -15,11 +15,13 @@ from common.clock import now, real_now
 from lockers import tokens
 from lockers.models import LockerCode
 from lockers.selectors import profile_at
-from lockers.services import codes
+from lockers.services import codes, disputes, reservations
+from lockers.services.disputes import Complaint
 from logistics.api.access import account_of, get_or_not_found, principal_of
 from logistics.api.serializers import (
     BundleSerializer,
     CodeSerializer,
+    ComplaintSerializer,
     ExtensionSerializer,
     HelperCodeSerializer,
     OpenCommandSerializer,
@@ -32,13 +34,29 @@ from logistics.services import bundles, holding
 def visible_bundles(request: Request) -> QuerySet[Bundle]:
     """Return the bundles that the asker receives, hands out, or dispatches."""
     principal = principal_of(request)
-    return (
+    return with_place(
         Bundle.objects.filter(
             Q(resident__in=principal.residents)
             | Q(supply_point__in=principal.counters, reservation=None)
             | Q(pool__region__in=principal.dispatches)
         )
-        .select_related("pool", "supply_point", "reservation__locker", "reservation__compartment")
+    )
+
+
+def served_bundles(request: Request) -> QuerySet[Bundle]:
+    """Return the bundles that the asker receives or dispatches, or helps with at a supply point."""
+    principal = principal_of(request)
+    return Bundle.objects.filter(
+        Q(resident__in=principal.residents)
+        | Q(supply_point__in=principal.counters)
+        | Q(pool__region__in=principal.dispatches)
+    )
+
+
+def with_place(bundles: QuerySet[Bundle]) -> QuerySet[Bundle]:
+    """Return bundles with where they lie, and what is in them."""
+    return (
+        bundles.select_related("pool", "supply_point", "reservation__locker", "reservation__compartment")
         .select_related("reservation__code")
         .annotate(locker_profile=profile_at("reservation__locker"))
         .prefetch_related("parcels")
@@ -89,6 +107,20 @@ class BundleCodeView(APIView):
 
 
 @extend_schema(tags=["residents"])
+class ReplaceCodeView(APIView):
+    """Another code in place of one that somebody else may know."""
+
+    @extend_schema(request=None, responses={201: CodeSerializer})
+    def post(self, request: Request, bundle_id: UUID) -> Response:
+        """Revoke a resident's code, and show the one for the new card; dispatchers do, and it is logged."""
+        bundle = get_or_not_found(visible_bundles(request), bundle_id)
+        if bundle.pool.region_id not in principal_of(request).dispatches:
+            raise PermissionDenied
+        issued = bundles.replace_code(bundle, by=account_of(request), at=now())
+        return _shown(issued, reason="reprint", status=status.HTTP_201_CREATED)
+
+
+@extend_schema(tags=["residents"])
 class HelpersView(APIView):
     """The codes of those who may collect for a resident."""
 
@@ -135,22 +167,51 @@ class OpenBundleView(APIView):
 
 
 @extend_schema(tags=["residents"])
+class DoneView(APIView):
+    """The end of a collection."""
+
+    @extend_schema(request=None, responses=BundleSerializer)
+    def post(self, request: Request, bundle_id: UUID) -> Response:
+        """Say that everything was taken out; with the closed door the compartment is free for others."""
+        bundle = own_bundle(request, bundle_id)
+        reservations.confirm_collection(bundles.claim_of(bundle), at=now())
+        return Response(BundleSerializer(own_bundle(request, bundle_id)).data)
+
+
+@extend_schema(tags=["residents"])
+class ComplaintView(APIView):
+    """What is wrong with goods behind a door."""
+
+    @extend_schema(request=ComplaintSerializer, responses=BundleSerializer)
+    def post(self, request: Request, bundle_id: UUID) -> Response:
+        """Have somebody look; until then the code opens nothing. Counters and dispatchers ask, too."""
+        served = with_place(served_bundles(request))
+        bundle = get_or_not_found(served, bundle_id)
+        payload = ComplaintSerializer(data=request.data)
+        payload.is_valid(raise_exception=True)
+        disputes.begin(
+            bundles.claim_of(bundle),
+            Complaint(payload.validated_data["reason"]),
+            by=account_of(request),
+            role=_role(principal_of(request), bundle),
+            at=now(),
+        )
+        return Response(BundleSerializer(get_or_not_found(served.all(), bundle_id)).data)
+
+
+@extend_schema(tags=["residents"])
 class ExtendBundleView(APIView):
     """More time to collect."""
 
     @extend_schema(request=None, responses=ExtensionSerializer, parameters=[IDEMPOTENCY_KEY])
     def post(self, request: Request, bundle_id: UUID) -> Response:
         """Let goods wait a day longer while nobody else needs the compartment; counters ask for residents."""
-        principal = principal_of(request)
-        served = Bundle.objects.filter(
-            Q(resident__in=principal.residents)
-            | Q(supply_point__in=principal.counters)
-            | Q(pool__region__in=principal.dispatches)
-        ).select_related("reservation", "pool__region")
+        served = served_bundles(request).select_related("reservation", "pool__region")
         bundle = get_or_not_found(served, bundle_id)
+        role = _role(principal_of(request), bundle)
 
         def extend() -> Response:
-            held = holding.extend(bundle, by=account_of(request), role=_role(principal, bundle), at=now())
+            held = holding.extend(bundle, by=account_of(request), role=role, at=now())
             return Response(ExtensionSerializer({"bundles": held}).data)
 
         return idempotency.once(request, scope=f"extend:{bundle.pk}", act=extend)

@@ -203,8 +203,9 @@ class Network:
                 answer = link.answer(device, "poll_answered", to=envelope["message_id"], at=at)
                 return [answer, *waiting]
             case "code":
-                answer = exchange.enter_code(envelope).answer
-                self.has_commands = True
+                said = exchange.enter_code(envelope)
+                unlock = [] if said.command is None else [link.unlock(said.command, at=at)]
+                return [said.answer, *unlock]
             case _:
                 answer = exchange.take_reports(saying.envelopes)
                 self.has_news = True

@@ -70,7 +70,7 @@ def deliver(place: Place, claim: Reservation) -> Visit:
             # A word by phone does not say behind which door, and may come before the news of a door that
             # opened by a code.
             phones = not called.by_keypad or place.world.chance(place.luck.word_by_phone)
-            yield from _put_in(place, claim, door, called, phones=phones)
+            yield from _put_in(place, claim, door, phones=phones)
         if called.by_keypad and not place.world.chance(place.luck.no_button):
             place.box.do(place.box.controller.button_pressed, door.number)
         if phones:
@@ -94,9 +94,9 @@ def _is_refused(place: Place, claim: Reservation, door: Door, called: Called) ->
     return True
 
 
-def _put_in(place: Place, claim: Reservation, door: Door, called: Called, *, phones: bool) -> Visit:
+def _put_in(place: Place, claim: Reservation, door: Door, *, phones: bool) -> Visit:
     if claim.reference not in door.goods:
-        place.judge.put(door, claim.reference, is_told=not called.by_keypad)
+        place.judge.put(door, claim.reference, is_told=not door.is_own_opening)
     yield
     if phones and place.world.chance(place.luck.early_word):
         say_deposited(place, claim)
