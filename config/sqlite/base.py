@@ -33,6 +33,13 @@ class Cursor(base.SQLiteCursorWrapper):
         with self._database.turn():
             return super().execute(query, params)
 
+    def executemany(self, query: Any, param_list: Any) -> Any:
+        """Execute a statement several times, in its turn."""
+        if self._database.has_turn or not query.startswith(_WRITES):
+            return super().executemany(query, param_list)
+        with self._database.turn():
+            return super().executemany(query, param_list)
+
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """

@@ -222,7 +222,11 @@ def hear_all(those: Iterable[Device], *, real_at: datetime) -> None:
 
 
 def suspect(device_id: UUID, *, real_at: datetime) -> None:
-    """Note a hint that a device has gone; if it is not heard of again soon, it counts as silent."""
+    """
+    Note a hint that a device has gone: it is sent no command until it is heard of.
+
+    If that is not soon, it counts as silent.
+    """
     Device.objects.filter(pk=device_id, state=LinkState.ONLINE).update(
         last_seen_at=Least("last_seen_at", real_at - OFFLINE_AFTER + SUSPECT_FOR)
     )

@@ -94,8 +94,18 @@ def add_up(file: str, times: int) -> None:
     connection.close()
 
 
-def test_single_statements_stand_in_line_too(file: str) -> None:
-    assert counted_by(file, 6, add_up, times=50) == 6 * 50
+def add_twos(file: str, times: int) -> None:
+    """Write by one statement with several values at a time."""
+    connection = connect(file, patience_s=0)
+    with connection.cursor() as cursor:
+        for _ in range(times // 2):
+            cursor.executemany("UPDATE counter SET value = value + %s", [(1,), (1,)])
+    connection.close()
+
+
+@pytest.mark.parametrize("add", [add_up, add_twos])
+def test_single_statements_stand_in_line_too(file: str, add: Callable[[str, int], None]) -> None:
+    assert counted_by(file, 6, add, times=50) == 6 * 50
 
 
 @pytest.mark.parametrize(

@@ -294,21 +294,22 @@ def test_a_typed_code_opens_its_door_with_one_command(a_talker: Callable[..., Ta
     assert is_all
 
 
-def test_a_device_whose_connection_breaks_is_suspected_and_soon_counts_as_silent(
+def test_a_device_whose_connection_breaks_is_sent_nothing_and_soon_counts_as_silent(
     a_talker: Callable[..., Talker],
 ) -> None:
     with serving(), a_talker().connected() as talker:
         talker.greet()
-        assert Device.objects.get(pk=talker.device.pk).is_reachable(at=real_now() + SUSPECT_FOR)
+        assert Device.objects.get(pk=talker.device.pk).is_reachable(at=real_now())
         talker.publish("state/connection", {"status": "offline", "reason": "connection_lost"})
         for _ in range(100):
             device = Device.objects.get(pk=talker.device.pk)
-            if not device.is_reachable(at=real_now() + SUSPECT_FOR):
+            if not device.is_reachable(at=real_now()):
                 break
             threading.Event().wait(0.05)
 
-    assert not device.is_reachable(at=real_now() + SUSPECT_FOR)
-    assert device.is_reachable(at=real_now())
+    assert not device.is_reachable(at=real_now())
+    assert not Device.objects.silent(at=real_now()).exists()
+    assert Device.objects.silent(at=real_now() + SUSPECT_FOR).exists()
 
 
 def test_only_admitted_devices_log_in_and_a_retired_one_is_thrown_out(

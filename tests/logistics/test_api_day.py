@@ -8,8 +8,9 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from common import intents
+from common.clock import real_now
 from common.models import Intent
-from lockers.models import OpenCommand
+from lockers.models import Device, OpenCommand
 from lockers.sizes import Size, Temperature
 from logistics.models import Bundle, Courier, Plan, Run
 from tests.logistics.builders import (
@@ -340,6 +341,9 @@ def test_before_the_start_there_is_nothing_to_report(clock: Clock) -> None:
 def test_a_locker_that_cannot_be_reached_opens_nothing(clock: Clock) -> None:
     day = ReleasedDay(clock)
     day.start()
+    assert day.village.supply_point.locker is not None
+    Cabinet(day.village.supply_point.locker)
+    Device.objects.update(last_seen_at=real_now() - timedelta(minutes=1))
 
     answer = day.open()
 
