@@ -336,7 +336,9 @@ def refuse_while_opening(compartment: Compartment) -> None:
 
 
 def _may_hold_goods(reservation: Reservation) -> bool:
-    doubtful = OpenCommand.objects.filter(reservation=reservation, state=CommandState.UNKNOWN)
+    # Hardware may fail after it has driven the lock.
+    in_doubt = {CommandState.UNKNOWN, CommandState.FAILED}
+    doubtful = OpenCommand.objects.filter(reservation=reservation, state__in=in_doubt)
     return reservation.confirmed_at is not None or doubtful.exists()
 
 

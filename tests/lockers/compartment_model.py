@@ -53,9 +53,9 @@ class Model(Rows):
 
     def may_hold_goods(self, claim: Claim) -> bool:
         """Tell whether a courier may have been at a door that was never seen to open for a claim."""
-        in_doubt = CommandState.UNKNOWN
+        in_doubt = {CommandState.UNKNOWN, CommandState.FAILED}
         return claim.word_s is not None or any(
-            one.claim is claim and one.state == in_doubt for one in self.commands
+            one.claim is claim and one.state in in_doubt for one in self.commands
         )
 
     def unbind(self, claim: Claim) -> None:

@@ -214,6 +214,28 @@ def test_a_claim_is_not_cancelled_while_its_door_is_being_opened(noon: datetime)
     assert state_of(reservation) == ReservationState.RESERVED
 
 
+@pytest.mark.parametrize(
+    ("error", "intent"),
+    [
+        ("EXPIRED", CompartmentState.FREE),
+        ("INTERRUPTED", CompartmentState.NEEDS_CHECK),
+        ("HARDWARE_FAILED", CompartmentState.NEEDS_CHECK),
+    ],
+)
+def test_a_claim_whose_door_may_have_opened_leaves_a_compartment_to_be_checked(
+    noon: datetime, error: str, intent: CompartmentState
+) -> None:
+    locker = a_locker((Size.S,))
+    cabinet = a_cabinet(locker, noon)
+    reservation = a_reservation(locker, noon)
+    command = commands.open_for_deposit(reservation, at=noon, real_at=noon)
+    cabinet.say(cabinet.report("response", command.pk, result="error", error_code=error))
+
+    claims.cancel(reservation, at=noon)
+
+    assert intent_of(locker, 1) == intent
+
+
 def test_deposited_goods_are_not_cancelled(noon: datetime) -> None:
     locker = a_locker((Size.S,))
     reservation = deposited(a_reservation(locker, noon), a_cabinet(locker, noon))

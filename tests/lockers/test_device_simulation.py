@@ -5,7 +5,7 @@ What the services and the database add is tried in ``test_town``.
 """
 
 from collections.abc import Iterator, Mapping
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 import pytest
@@ -170,7 +170,6 @@ def test_without_the_whole_truth_the_server_believes_what_is_not(lacking: type, 
     "lacking",
     [
         SaysRefusedAfterThePulse,
-        SaysFailedAfterThePulse,
         HandsOutUnnoticed,
         FreesAtSilence,
         EndsClaimsWhileOpening,
@@ -180,6 +179,13 @@ def test_without_the_whole_truth_the_server_believes_what_is_not(lacking: type, 
 )
 def test_without_care_a_compartment_is_free_in_which_goods_lie(lacking: type) -> None:
     assert any(verdict.wrongly_free for verdict in verdicts(lacking))
+
+
+@pytest.mark.usefixtures("swift")
+def test_hardware_that_fails_after_the_pulse_leaves_no_free_compartment_with_goods() -> None:
+    some = islice(verdicts(SaysFailedAfterThePulse), len(SEEDS))
+
+    assert [fault for verdict in some for fault in verdict.wrongly_free] == []
 
 
 @pytest.mark.usefixtures("swift")

@@ -34,7 +34,7 @@ Patch = pytest.MonkeyPatch
 #: Within so many seeds one shows that a protection is missing.
 PATIENCE = range(12)
 #: So many show that with it there is no harm.
-SEEDS = range(tries("TOWN_SEEDS", short=4, long=200) // 4)
+SEEDS = range(tries("PROTECTED_SEEDS", short=1, long=20))
 #: A courier's word that never comes, and a network that dies for a quarter of an hour over an open door.
 LOST_IN_THE_DARK = Luck(
     darkness_at_the_door=1,
