@@ -240,9 +240,14 @@ class CompartmentMachine(RuleBasedStateMachine):
     def say_empty(self, which: int) -> None:
         """A resident says that everything was taken out."""
         claim, row = self._a_claim(which)
-        may = claim.state in {ReservationState.COLLECTING, ReservationState.COLLECTED}
-        self._act(None if may else NotDeposited, lambda: reservations.confirm_collection(row, at=self._at()))
-        if claim.state == ReservationState.COLLECTING:
+        is_collecting = claim.state == ReservationState.COLLECTING
+        refusal: Refusal = None
+        if not is_collecting and claim.state != ReservationState.COLLECTED:
+            refusal = NotDeposited
+        elif is_collecting and self._is_opening(claim.door):
+            refusal = CommandPending
+        self._act(refusal, lambda: reservations.confirm_collection(row, at=self._at()))
+        if is_collecting and refusal is None:
             self._model.say_empty(claim)
 
     # Operators.
