@@ -12,6 +12,8 @@ from typing import Any, Generic, TypeVar, cast
 from django.db import connection, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.constants import OnConflict
+
+# Private to Django and unknown to its stubs: `tests/common/test_prepared.py` holds it to its word.
 from django.db.models.query import get_related_populators  # type: ignore[attr-defined]
 from django.db.models.sql import InsertQuery, UpdateQuery
 from django.db.models.sql.compiler import SQLCompiler

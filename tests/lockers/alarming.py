@@ -1,11 +1,7 @@
 """What devices report when something is wrong, and what stands or is announced then."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from lockers import signals
 from lockers.alarms import DOOR_KINDS, AlarmKind
 from lockers.link import Report
 from lockers.models import Alarm, Device, Locker, OpenCommand
@@ -16,39 +12,6 @@ from tests.lockers.conftest import Cabinet, a_device, a_locker, compartment_of
 
 #: Kind, number of the door or None, zone, level.
 Standing = set[tuple[str, int | None, str, str]]
-
-
-@dataclass(slots=True)
-class Ear:
-    """What was announced of alarms, in the order in which it was."""
-
-    heard: list[tuple[str, str]] = field(default_factory=list)
-
-    def said(self, what: str) -> int:
-        """Return how often alarms were raised, escalated or ended."""
-        return [said for said, _ in self.heard].count(what)
-
-
-@contextmanager
-def listening() -> Iterator[Ear]:
-    """Listen to what is announced."""
-    ear = Ear()
-
-    def listener(what: str) -> Callable[..., None]:
-        return lambda alarm, **_: ear.heard.append((what, str(alarm.kind)))
-
-    all_of_them = [
-        (signals.alarm_raised, listener("raised")),
-        (signals.alarm_escalated, listener("escalated")),
-        (signals.alarm_ended, listener("ended")),
-    ]
-    for signal, listen in all_of_them:
-        signal.connect(listen)
-    try:
-        yield ear
-    finally:
-        for signal, listen in all_of_them:
-            signal.disconnect(listen)
 
 
 def standing(locker: Locker) -> Standing:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
+from pathlib import Path
 from threading import Barrier, Thread
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,7 +20,7 @@ from pytest_django import Settings
 
 from deploy.local.broker import broker_server
 from deploy.local.servers import MissingServerError
-from lockers import exchange, wake, wire
+from lockers import exchange, signals, wake, wire
 from lockers.api import threads
 from lockers.exceptions import LinkError
 from lockers.link import Report
@@ -29,6 +30,7 @@ from lockers.services import cabinets, claims, codes, commands, devices, inbox, 
 from lockers.sizes import Height, Size, Temperature
 from lockers.states import CompartmentState, DoorState, ReservationState, Transport
 from tests.lockers import contract
+from tests.lockers.mqtt_bench import BrokerProcess, a_broker
 
 NAMESPACE = "hameln-pyrmont"
 _numbers = count(1)
@@ -343,3 +345,50 @@ def intent_of(locker: Locker, number: int) -> CompartmentState:
 def door_of(locker: Locker, number: int) -> DoorState:
     """Return what the device says of a door."""
     return DoorState(compartment_of(locker, number).door)
+
+
+@dataclass(slots=True)
+class Ear:
+    """What was announced of alarms, in the order in which it was."""
+
+    heard: list[tuple[str, str]] = field(default_factory=list)
+
+    def said(self, what: str) -> int:
+        """Return how often alarms were raised, escalated or ended."""
+        return [said for said, _ in self.heard].count(what)
+
+
+@pytest.fixture
+def ear() -> Iterator[Ear]:
+    """Listen to what is announced of alarms."""
+    ear = Ear()
+
+    def listener(what: str) -> Callable[..., None]:
+        return lambda alarm, **_: ear.heard.append((what, str(alarm.kind)))
+
+    all_of_them = [
+        (signals.alarm_raised, listener("raised")),
+        (signals.alarm_escalated, listener("escalated")),
+        (signals.alarm_ended, listener("ended")),
+    ]
+    for signal, listen in all_of_them:
+        signal.connect(listen)
+    try:
+        yield ear
+    finally:
+        for signal, listen in all_of_them:
+            signal.disconnect(listen)
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
+    """Return a running broker that knows nobody but ourselves."""
+    with a_broker(tmp_path / "broker") as process:
+        yield process
+
+
+@pytest.fixture
+def admitted(broker: BrokerProcess) -> BrokerProcess:
+    """Return a running broker that lets the device in."""
+    broker.admit()
+    return broker

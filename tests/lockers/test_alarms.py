@@ -1,6 +1,5 @@
 """Alarms: raised once, more urgent in time, and over as soon as their cause is; first those of devices."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -21,11 +20,9 @@ from lockers.states import (
     Transport,
 )
 from tests.lockers.alarming import (
-    Ear,
     an_alarm,
     closed,
     left_open,
-    listening,
     opens_by_itself,
     power,
     silence,
@@ -35,6 +32,7 @@ from tests.lockers.alarming import (
 )
 from tests.lockers.conftest import (
     Cabinet,
+    Ear,
     a_cabinet,
     a_device,
     a_locker,
@@ -42,13 +40,6 @@ from tests.lockers.conftest import (
 )
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def ear() -> Iterator[Ear]:
-    """Listen to what is announced."""
-    with listening() as ear:
-        yield ear
 
 
 # The device itself.

@@ -1,6 +1,6 @@
 """Alarms about doors: left open, forced, jammed; and what of that nobody has to be called for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -15,11 +15,9 @@ from lockers.states import (
     DoorState,
 )
 from tests.lockers.alarming import (
-    Ear,
     check_command,
     closed,
     left_open,
-    listening,
     opens_by_itself,
     snapshot,
     standing,
@@ -27,6 +25,7 @@ from tests.lockers.alarming import (
 )
 from tests.lockers.conftest import (
     Cabinet,
+    Ear,
     a_cabinet,
     a_device,
     a_locker,
@@ -38,13 +37,6 @@ from tests.lockers.conftest import (
 )
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def ear() -> Iterator[Ear]:
-    """Listen to what is announced."""
-    with listening() as ear:
-        yield ear
 
 
 def test_a_door_left_open_calls_the_helper_and_closing_it_ends_that(noon: datetime, ear: Ear) -> None:

@@ -1,6 +1,6 @@
 """Alarms under load: what they cost, and reports and people in any order and all at once."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -21,12 +21,10 @@ from lockers.states import (
     LinkState,
 )
 from tests.lockers.alarming import (
-    Ear,
     an_alarm,
     check_command,
     closed,
     left_open,
-    listening,
     opens_by_itself,
     power,
     silence,
@@ -36,6 +34,7 @@ from tests.lockers.alarming import (
 )
 from tests.lockers.conftest import (
     Cabinet,
+    Ear,
     a_cabinet,
     a_device,
     a_locker,
@@ -47,13 +46,6 @@ from tests.lockers.conftest import (
 from tests.lockers.test_races import at_once
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def ear() -> Iterator[Ear]:
-    """Listen to what is announced."""
-    with listening() as ear:
-        yield ear
 
 
 # What ordinary doors cost.

@@ -1,7 +1,6 @@
 """The device's end of the link over MQTT: what it says, and what it makes of what it hears."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,25 +21,10 @@ from tests.lockers.mqtt_bench import (
     SERVER_KEY,
     BrokerProcess,
     Server,
-    a_broker,
     a_device,
     a_pair,
     becomes,
 )
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
-    """Return a running broker that knows nobody but ourselves."""
-    with a_broker(tmp_path / "broker") as process:
-        yield process
-
-
-@pytest.fixture
-def admitted(broker: BrokerProcess) -> BrokerProcess:
-    """Return a running broker that lets the device in."""
-    broker.admit()
-    return broker
 
 
 async def test_a_device_greets_and_sends_heartbeats(admitted: BrokerProcess, tmp_path: Path) -> None:

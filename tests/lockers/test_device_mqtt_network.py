@@ -3,7 +3,7 @@
 import asyncio
 import json
 import ssl
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,25 +28,10 @@ from tests.lockers.mqtt_bench import (
     SERVER_KEY,
     BrokerProcess,
     Server,
-    a_broker,
     a_device,
     a_pair,
     becomes,
 )
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
-    """Return a running broker that knows nobody but ourselves."""
-    with a_broker(tmp_path / "broker") as process:
-        yield process
-
-
-@pytest.fixture
-def admitted(broker: BrokerProcess) -> BrokerProcess:
-    """Return a running broker that lets the device in."""
-    broker.admit()
-    return broker
 
 
 async def test_a_device_that_is_not_yet_admitted_tries_until_it_is(

@@ -1,6 +1,5 @@
 """What a cabinet's sensors say: tampering, temperature, power."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -12,17 +11,10 @@ from lockers.alarms import AlarmKind
 from lockers.exceptions import MalformedMessage
 from lockers.models import ZoneReading
 from lockers.services import sweeps
-from tests.lockers.alarming import Ear, Standing, listening, power, standing, the_alarm, warmth
-from tests.lockers.conftest import a_cabinet, a_locker
+from tests.lockers.alarming import Standing, power, standing, the_alarm, warmth
+from tests.lockers.conftest import Ear, a_cabinet, a_locker
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def ear() -> Iterator[Ear]:
-    """Listen to what is announced."""
-    with listening() as ear:
-        yield ear
 
 
 def test_tampering_calls_the_dispatcher_until_the_device_says_it_is_over(noon: datetime, ear: Ear) -> None:
