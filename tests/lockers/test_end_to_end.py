@@ -28,7 +28,7 @@ from lockers.device.simulator import Fleet
 from lockers.models import Compartment, Device, DeviceEvent, Locker, OpenCommand, Reservation
 from lockers.services import allowlists, codes, commands, devices, reservations
 from lockers.sizes import Size
-from lockers.states import CommandState, CompartmentState, ReservationState
+from lockers.states import CommandState, CompartmentState, DoorState, ReservationState
 from tests.lockers.conftest import a_code, a_device, a_locker, a_reservation, serving
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_one_thread")]
@@ -64,6 +64,8 @@ async def a_village(directory: Path, kind: LinkKind) -> AsyncIterator[tuple[Lock
     try:
         async with Hands(path) as hands:
             await hands.add(locker.slug, token)
+            # A new device says first that it has started, then how its doors stand.
+            await becomes(lambda: not locker.compartments.filter(door=DoorState.UNKNOWN).exists())
             yield locker, hands
     finally:
         await fleet.close()
