@@ -1,5 +1,5 @@
 """
-Command line: ``python -m optimizer solve | check | generate``.
+Command line: ``python -m optimizer solve | check | generate | network | bench``.
 
 ``solve`` writes JSON lines with ``--progress`` or ``--json``: ``{"type": "progress", ...}`` as often as
 something happens, then one ``{"type": "result", ...}``; without them it writes a short table. Bad input ends
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from optimizer.result import Progress, Result
+    from optimizer.travel import TravelModel
 
 STARTED = time.monotonic()
 #: Exit status when standard input closed before the search was over.
@@ -49,16 +50,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _solve(options: argparse.Namespace) -> int:
     """Plan the day of a file."""
-    from optimizer.io import read_problem, result_to_json
+    from optimizer import instances
+    from optimizer.io import result_to_json
     from optimizer.solve import solve
 
-    problem = read_problem(_read_line_then_watch() if options.stop_on_eof else _read(options.file))
+    document = _read_line_then_watch() if options.stop_on_eof else _read(options.file)
+    problem, travel = instances.read(document, options.objective), _travel_model(options)
     result = solve(
         problem,
         time_limit_s=max(LEAST_SEARCH_S, options.time_limit - (time.monotonic() - STARTED)),
         seed=options.seed,
         iterations=options.iterations,
         on_progress=_emit_progress if options.progress else None,
+        travel=travel,
     )
     if options.progress or options.json:
         _emit({"type": "result", **result_to_json(result)})
@@ -69,10 +73,12 @@ def _solve(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     """Check a solution independently of whatever made it; the status is 1 if it breaks a rule."""
+    from optimizer import instances
     from optimizer.feasibility import violations
-    from optimizer.io import read_problem, read_solution
+    from optimizer.io import read_solution
 
-    found = violations(read_problem(_read(options.file)), read_solution(_read(options.solution)))
+    problem = instances.read(_read(options.file), options.objective)
+    found = violations(problem, read_solution(_read(options.solution)))
     _emit({"type": "check", "violations": found})
     return 1 if found else 0
 
@@ -93,11 +99,70 @@ def _generate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _network(options: argparse.Namespace) -> int:
+    """Make the road networks of an extract, or read them from their cache, and say what they hold."""
+    from optimizer.extract import load
+    from optimizer.network import NetworkTravel
+    from optimizer.travel import OSM_ATTRIBUTION
+
+    extract = load(options.file, options.cache)
+    travel = NetworkTravel(networks=extract.networks)
+    row: dict[str, Any] = {"type": "network", "attribution": OSM_ATTRIBUTION, "profiles": {}}
+    row |= {"seconds": round(extract.seconds, 3), "from_cache": extract.from_cache}
+    row["cache"] = str(extract.cache) if extract.cache else None
+    for name, network in extract.networks.items():
+        graph = travel.graph(name)
+        sizes = {"nodes": graph.num_nodes, "edges": graph.num_edges, "km": round(network.km, 1)}
+        row["profiles"][name] = sizes | {"largest_component": round(network.share, 4)}
+    if options.json:
+        _emit(row)
+    else:
+        _print_network(row)
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    """Measure ours and the peers."""
+    from optimizer.bench.command import bench
+
+    bench(
+        options.suites,
+        quick=options.quick,
+        folder=options.results,
+        data=options.data,
+        jobs=max(1, options.jobs),
+        again=options.again,
+        report=options.report,
+        revision=options.revision,
+        say=lambda line: print(line, flush=True),
+    )
+    return 0
+
+
+def _travel_model(options: argparse.Namespace) -> "TravelModel":
+    """Return the travel model that the arguments name."""
+    from optimizer.checks import ProblemError
+    from optimizer.travel import GeodesicTravel
+
+    kind, _, source = options.travel.partition(":")
+    if options.travel == "geodesic":
+        return GeodesicTravel()
+    if kind == "network" and source:
+        from optimizer.network import NetworkTravel
+
+        return NetworkTravel.from_extract(source, options.cache)
+    if kind == "osrm" and source:
+        from optimizer.osrm import OsrmTravel
+
+        return OsrmTravel(url=source)
+    raise ProblemError("travel", "must be geodesic, network:FILE or osrm:URL")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m optimizer", description="Plan a day of shared runs.")
     commands = parser.add_subparsers(required=True)
-    solve = commands.add_parser("solve", help="plan the day of a JSON problem")
-    solve.add_argument("file", help="problem, - for standard input")
+    solve = commands.add_parser("solve", help="plan the day of a problem")
+    _add_problem(solve)
     solve.add_argument("--time-limit", type=_seconds, default=30.0, metavar="S")
     solve.add_argument("--iterations", type=_count, default=None, metavar="N")
     solve.add_argument("--seed", type=_count, default=0, metavar="N")
@@ -109,9 +174,16 @@ def _parser() -> argparse.ArgumentParser:
         help="read the problem as the first line of standard input, and end when that input closes: "
         "whoever started the search is gone then",
     )
+    solve.add_argument(
+        "--travel",
+        default="geodesic",
+        metavar="MODEL",
+        help="for profiles without a matrix: geodesic, network:FILE.osm.pbf or osrm:URL",
+    )
+    _add_cache(solve)
     solve.set_defaults(command=_solve)
     check = commands.add_parser("check", help="check the result of a solve")
-    check.add_argument("file", help="problem")
+    _add_problem(check)
     check.add_argument("solution", help="result")
     check.set_defaults(command=_check)
     generate = commands.add_parser("generate", help="write a synthetic problem")
@@ -119,7 +191,42 @@ def _parser() -> argparse.ArgumentParser:
     for name, default in (("orders", 300), ("shops", 60), ("supply-points", 45), ("bikes", 8), ("vans", 4)):
         generate.add_argument(f"--{name}", type=_count, default=default, metavar="N")
     generate.set_defaults(command=_generate)
+    network = commands.add_parser("network", help="make the road networks of an OpenStreetMap extract")
+    network.add_argument("file", help="extract, such as FILE.osm.pbf")
+    network.add_argument("--json", action="store_true", help="write one JSON line")
+    _add_cache(network)
+    network.set_defaults(command=_network)
+    _add_bench(commands.add_parser("bench", help="measure ours and other solvers on the same problems"))
     return parser
+
+
+def _add_bench(bench: argparse.ArgumentParser) -> None:
+    bench.add_argument("suites", nargs="*", metavar="SUITE", help="all by default")
+    bench.add_argument("--quick", action="store_true", help="little of each for some seconds")
+    bench.add_argument("--results", type=Path, default=Path("var/bench"), metavar="DIR")
+    bench.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("DORFBOTE_DATA", "../shared/data")),
+        metavar="DIR",
+        help="public instances",
+    )
+    bench.add_argument("--jobs", type=_count, default=2, metavar="N", help="runs at once")
+    bench.add_argument("--again", action="store_true", help="run even what has been run")
+    bench.add_argument("--report", action="store_true", help="run nothing, write table and plot")
+    bench.add_argument("--revision", metavar="NAME", help="of the code; a digest by default")
+    bench.set_defaults(command=_bench)
+
+
+def _add_problem(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "file", help="problem: our JSON, Li and Lim, or with delivery options (VRPDO); - for standard input"
+    )
+    command.add_argument("--objective", choices=("cost", "vehicles"), default="cost")
+
+
+def _add_cache(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--cache", metavar="DIR", help="where road networks are kept; next to the extract")
 
 
 def _seconds(text: str) -> float:
@@ -181,6 +288,18 @@ def _print_table(result: "Result") -> None:
         f"{solution.num_carried} carried, {len(solution.left_out)} left out, "
         f"{solution.cost_cents / 100:.2f} EUR, {result.bound_reason}, {result.seconds:.1f} s"
     )
+
+
+def _print_network(row: dict[str, Any]) -> None:
+    """Print what road networks hold, for people."""
+    for name, sizes in row["profiles"].items():
+        print(
+            f"{name:12} {sizes['nodes']:8} nodes {sizes['edges']:8} edges {sizes['km']:10.1f} km, "
+            f"{sizes['largest_component']:.1%} of the roads it may use"
+        )
+    kept = f"{'read from' if row['from_cache'] else 'kept in'} {row['cache']}" if row["cache"] else "not kept"
+    print(f"{row['seconds']:.1f} s, {kept}")
+    print(row["attribution"])
 
 
 if __name__ == "__main__":

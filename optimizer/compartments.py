@@ -1,4 +1,4 @@
-"""What lockers and counters have room for, and what deliveries take of it."""
+"""What all runs share: room in lockers and at counters, and how often residents are sent elsewhere."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -9,8 +9,8 @@ from optimizer.problem import CompartmentDemand, Compartments, Size, Temperature
 #: Demands of at least the first size that need a low door, and other demands of at least the second;
 #: ``None`` stands for none of them.
 Demands = tuple[Size | None, Size | None]
-#: A row that deliveries share: demands for compartments of a temperature at a place; or, without a
-#: temperature, the volume of the place.
+#: A row that deliveries share: demands for compartments of a temperature at a place; without a temperature,
+#: the volume of the place; or, with a negative number instead of a place, orders beyond a rank.
 Row = tuple[int, Temperature | None, Demands]
 
 _VOLUME: Demands = (None, None)
@@ -26,6 +26,9 @@ class Room:
     doors alone have rows of their own, so by Hall's theorem [1]_ the rows are exact. Rows that others imply
     are left out: only sizes that are demanded count, and where nobody needs a low door only :math:`s = t`.
 
+    Volumes of counters, and limits to how many orders go beyond a rank of their options, are rows of one
+    number each.
+
     References
     ----------
     .. [1] Hall, P. (1935). On representatives of subsets. *Journal of the London Mathematical Society*,
@@ -39,12 +42,14 @@ class Room:
         for index, place in enumerate(day.problem.places):
             if place.volume_limit_cm3 is not None:
                 self.capacity[index, None, _VOLUME] = place.volume_limit_cm3
+        for limit in day.problem.rank_limits:
+            self.capacity[_rank_row(limit.rank)] = limit.most
         self._touched: dict[tuple[int, CompartmentDemand], list[Row]] = {}
         for (index, temperature), demands in _demands(day).items():
             stock = [c for c in day.problem.places[index].compartments or () if c.temperature == temperature]
             rows = _rows(demands)
             for row in rows:
-                room = sum(compartments.count for compartments in stock if _counts(compartments, row))
+                room = sum(compartments.free for compartments in stock if _counts(compartments, row))
                 self.capacity[index, temperature, row] = room
             for demand in demands:
                 self._touched[index, demand] = [
@@ -63,6 +68,9 @@ class Room:
         row = self._day.problem.orders[order]
         index = self._day.option_place(order, option)
         place = self._day.problem.places[index]
+        for limit in self._day.problem.rank_limits:
+            if row.options[option].rank > limit.rank:
+                taken[_rank_row(limit.rank)] = 1
         if place.volume_limit_cm3 is not None:
             taken[index, None, _VOLUME] = row.volume_cm3
         if place.compartments is not None:
@@ -80,6 +88,10 @@ class Room:
         for order, option in chosen:
             total.update(self.claims(order, option))
         return total
+
+
+def _rank_row(rank: int) -> Row:
+    return -1 - rank, None, _VOLUME
 
 
 def _demands(day: Day) -> Mapping[tuple[int, Temperature], set[CompartmentDemand]]:

@@ -1,13 +1,13 @@
 """A problem prepared for computing: indices for identifiers, tables, classes of equal vehicles."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.problem import Order, Problem, Temperature, Vehicle
+from optimizer.problem import LATEST_S, NO_WAY, Order, Problem, Temperature, UnderWay, Vehicle, WorkingTime
 from optimizer.travel import forbidden
 
 #: ``(earliest, latest)`` moments at which service may start, in order, in seconds.
@@ -40,13 +40,15 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What a run costs: once, by distance, by time and by emissions."""
+    """What a run costs: once, by distance, by time and by emissions; and what breaking a promise costs."""
 
     fixed_cents: int
     per_km_cents: int
     per_hour_cents: int
     co2e_g_per_km: int
     co2e_per_kg_cents: int
+    late_per_hour_cents: int = 0
+    moved_cents: int = 0
 
     @property
     def per_m_cents(self) -> float:
@@ -61,7 +63,24 @@ class Prices:
 
 @dataclass(frozen=True, eq=False)
 class VehicleClass:
-    """Vehicle shifts that differ in their identifier only; ``vehicles`` are their indices in the problem."""
+    """
+    Vehicle shifts that differ in their identifier only; ``vehicles`` are their indices in the problem.
+
+    Parameters
+    ----------
+    start, end, base
+        Where its run starts and ends, and where it returns to between trips.
+    earliest_s, latest_s
+        Within these moments the run starts and ends.
+    max_duration_s, range_m, first_range_m
+        Longest run; longest way on one charge, and on what is left of the first one.
+    num_trips
+        Trips that it may still begin.
+    under_way
+        Set if the run has begun: then the class is this one vehicle, and it leaves at ``earliest_s``.
+    on_board, on_board_amounts
+        Orders that are loaded already, and their load.
+    """
 
     index: int
     vehicles: tuple[int, ...]
@@ -69,19 +88,51 @@ class VehicleClass:
     network: Network
     start: int
     end: int
+    base: int
     capacity: Amounts
     earliest_s: int
     latest_s: int
     max_duration_s: int
     range_m: int
+    first_range_m: int
+    num_trips: int
+    turnaround_s: int
     prices: Prices
+    skills: frozenset[str] = frozenset()
+    working_time: WorkingTime | None = None
+    under_way: UnderWay | None = None
+    on_board: tuple[int, ...] = ()
+    on_board_amounts: Amounts = (0, 0, 0, 0)
+
+    @property
+    def longest_without_break_s(self) -> int:
+        """Return the longest run that leaves time for its breaks, had it none yet."""
+        rules = self.working_time
+        if rules is None:
+            return self.max_duration_s
+        longest_s = min(self.max_duration_s, UNLIMITED if rules.max_work_s is None else rules.max_work_s)
+        return max(
+            (
+                limit_s
+                for limit_s in (longest_s - rules.breaks_s(longest_s), *(r.work_s for r in rules.rules))
+                if limit_s + rules.breaks_s(limit_s) <= self.max_duration_s and limit_s <= longest_s
+            ),
+            default=longest_s,
+        )
+
+    def turn(self) -> "Leg":
+        """Return the stop between two trips."""
+        return Leg(TURN, False, self.base, ALWAYS, self.turnaround_s)
 
     @cached_property
     def cents(self) -> NDArray[np.float64]:
-        """Cost of going from each place (row) to each place (column), fixed time of the stop included."""
+        """
+        Cost of going from each place (row) to each place (column), fixed time of the stop included;
+        infinite where there is no way.
+        """
         metres = self.network.distance_table.astype(np.float64) * self.prices.per_m_cents
         seconds = self.network.arrival_table.astype(np.float64) * self.prices.per_s_cents
-        return np.asarray(metres + seconds, dtype=np.float64)
+        return np.where(self.network.distance_table >= NO_WAY, np.inf, metres + seconds)
 
 
 @dataclass(slots=True, eq=False)
@@ -93,6 +144,11 @@ class Leg:
     place: int
     windows: Windows
     handling_s: int
+
+    @property
+    def is_first(self) -> bool:
+        """Tell whether the shipment begins with this leg; turns belong to none."""
+        return self.shipment.is_on_board if self.is_delivery else self.shipment is not TURN
 
 
 @dataclass(slots=True, eq=False)
@@ -108,6 +164,12 @@ class Shipment:
         Longest time between the end of the pickup and the start of the delivery.
     preference_cents, penalty_cents
         Sum of the options' preference penalties; sum of what leaving the orders out costs.
+    classes
+        Indices of the only classes of vehicles that may carry it; ``None`` leaves the choice open.
+    loaded_s
+        When it was loaded, if it is on board: then it has no pickup.
+    promises
+        For each promise that an order holds, the class it named, if any, and the latest moment, if any.
     """
 
     orders: tuple[int, ...]
@@ -117,16 +179,31 @@ class Shipment:
     pickup_windows: Windows
     delivery_windows: Windows
     amounts: Amounts
-    handling_s: int
+    pickup_handling_s: int
+    delivery_handling_s: int
     ride_limit_s: int | None
     preference_cents: int
     penalty_cents: int
+    classes: frozenset[int] | None = None
+    loaded_s: int | None = None
+    promises: tuple[tuple[int | None, int | None], ...] = ()
 
-    def legs(self) -> tuple[Leg, Leg]:
-        """Return new legs: the pickup and the delivery."""
-        pickup = Leg(self, False, self.pickup_place, self.pickup_windows, self.handling_s)
-        delivery = Leg(self, True, self.delivery_place, self.delivery_windows, self.handling_s)
-        return pickup, delivery
+    @property
+    def is_on_board(self) -> bool:
+        """Tell whether it is loaded already."""
+        return self.loaded_s is not None
+
+    def legs(self) -> tuple[Leg, ...]:
+        """Return new legs: the pickup, unless it is on board, and the delivery."""
+        pickup = Leg(self, False, self.pickup_place, self.pickup_windows, self.pickup_handling_s)
+        delivery = Leg(self, True, self.delivery_place, self.delivery_windows, self.delivery_handling_s)
+        return (delivery,) if self.is_on_board else (pickup, delivery)
+
+
+#: Open around the clock.
+ALWAYS: Windows = ((0, LATEST_S),)
+#: What a vehicle "carries" to the stop between two of its trips.
+TURN = Shipment((), (), 0, 0, ALWAYS, ALWAYS, (0, 0, 0, 0), 0, 0, None, 0, 0)
 
 
 class Day:
@@ -148,12 +225,35 @@ class Day:
             for place in problem.places
         ]
         self.networks = _networks(problem)
-        self.classes = tuple(_classes(problem, self.place_index, self.networks))
+        self.classes = tuple(_classes(self))
+        self.class_of = {
+            problem.vehicles[vehicle].id: one.index for one in self.classes for vehicle in one.vehicles
+        }
+        #: For each order on board the class that carries it, and when it was loaded.
+        self.loaded = {
+            self.order_index[goods.order]: (self.class_of[vehicle.id], goods.loaded_s)
+            for vehicle in problem.vehicles
+            for goods in vehicle.on_board
+        }
         self.ride_limits: Mapping[Temperature, int] = problem.max_ride_s
 
     def option_place(self, order: int, option: int) -> int:
         """Return the index of the place that an option of an order names."""
         return self.place_index[self.problem.orders[order].options[option].place]
+
+    def classes_for(self, order: int) -> frozenset[int] | None:
+        """Return the only classes of vehicles that may carry an order, or ``None`` if any may."""
+        if order in self.loaded:
+            return frozenset({self.loaded[order][0]})
+        row = self.problem.orders[order]
+        if not row.skills and not row.vehicles:
+            return None
+        named = {self.class_of[name] for name in row.vehicles}
+        return frozenset(
+            one.index
+            for one in self.classes
+            if one.skills.issuperset(row.skills) and (one.index in named or not named)
+        )
 
     def ride_limit_s(self, order: Order) -> int | None:
         """Return the tightest limit among the temperatures of an order."""
@@ -195,32 +295,86 @@ def _networks(problem: Problem) -> dict[str, Network]:
     return networks
 
 
-def _classes(
-    problem: Problem, place_index: Mapping[str, int], networks: Mapping[str, Network]
-) -> Iterator[VehicleClass]:
-    """Yield the classes of equal vehicles, in the order of their first members."""
-    members: dict[Vehicle, list[int]] = {}
-    for index, vehicle in enumerate(problem.vehicles):
-        members.setdefault(replace(vehicle, id="any"), []).append(index)
-    unlimited = 10**12
-    for index, (vehicle, indices) in enumerate(members.items()):
-        yield VehicleClass(
-            index=index,
-            vehicles=tuple(indices),
-            profile=vehicle.profile,
-            network=networks[vehicle.profile],
-            start=place_index[vehicle.start_place],
-            end=place_index[vehicle.end_place],
-            capacity=vehicle.capacity.amounts,
-            earliest_s=vehicle.shift.earliest_s,
-            latest_s=vehicle.shift.latest_s,
-            max_duration_s=unlimited if vehicle.max_duration_s is None else vehicle.max_duration_s,
-            range_m=unlimited if vehicle.range_m is None else vehicle.range_m,
-            prices=Prices(
-                fixed_cents=vehicle.fixed_cost_cents,
-                per_km_cents=vehicle.cost_per_km_cents,
-                per_hour_cents=vehicle.cost_per_hour_cents,
-                co2e_g_per_km=vehicle.co2e_g_per_km,
-                co2e_per_kg_cents=problem.co2e_price_cents_per_kg,
-            ),
+def _classes(day: Day) -> Iterator[VehicleClass]:
+    """
+    Yield the classes of equal vehicles, in the order of their first members.
+
+    A vehicle that is under way or that orders name is a class of its own.
+    """
+    named = {name for order in day.problem.orders for name in order.vehicles}
+    named |= {order.promise.vehicle or "" for order in day.problem.orders if order.promise}
+    members: dict[tuple[Vehicle, str | None], list[int]] = {}
+    for index, vehicle in enumerate(day.problem.vehicles):
+        alone = vehicle.under_way is not None or vehicle.id in named
+        key = replace(vehicle, id="any"), vehicle.id if alone else None
+        members.setdefault(key, []).append(index)
+    for index, ((vehicle, _), indices) in enumerate(members.items()):
+        yield _class(day, index, vehicle, tuple(indices))
+
+
+#: More than any limit.
+UNLIMITED = 10**12
+
+
+def _class(day: Day, index: int, vehicle: Vehicle, indices: tuple[int, ...]) -> VehicleClass:
+    way = vehicle.under_way
+    loaded = tuple(day.order_index[goods.order] for goods in vehicle.on_board)
+    max_duration_s = UNLIMITED if vehicle.max_duration_s is None else vehicle.max_duration_s
+    range_m = first_range_m = UNLIMITED if vehicle.range_m is None else vehicle.range_m
+    latest_s = vehicle.shift.latest_s
+    if way is not None:
+        # Whatever happened, going straight home is allowed.
+        here, end = day.place_index[way.place], day.place_index[vehicle.end_place]
+        network = day.networks[vehicle.profile]
+        home_s = network.duration_s[here][end]
+        max_duration_s = max(max_duration_s - (way.free_s - way.started_s), home_s)
+        latest_s = max(latest_s, way.free_s + home_s)
+        first_range_m = max(range_m - way.driven_m, network.distance_m[here][end])
+    return VehicleClass(
+        index=index,
+        vehicles=indices,
+        profile=vehicle.profile,
+        network=day.networks[vehicle.profile],
+        start=day.place_index[way.place if way else vehicle.start_place],
+        end=day.place_index[vehicle.end_place],
+        base=day.place_index[vehicle.start_place],
+        capacity=vehicle.capacity.amounts,
+        earliest_s=way.free_s if way else vehicle.shift.earliest_s,
+        latest_s=latest_s,
+        max_duration_s=max_duration_s,
+        range_m=range_m,
+        first_range_m=first_range_m,
+        num_trips=vehicle.max_trips - (way.trips - 1 if way else 0),
+        turnaround_s=vehicle.turnaround_s,
+        prices=_prices(day.problem, vehicle),
+        skills=frozenset(vehicle.skills),
+        working_time=vehicle.working_time,
+        under_way=way,
+        on_board=loaded,
+        on_board_amounts=total([day.problem.orders[order].load.amounts for order in loaded]),
+    )
+
+
+def _prices(problem: Problem, vehicle: Vehicle) -> Prices:
+    return Prices(
+        fixed_cents=0 if vehicle.under_way else vehicle.fixed_cost_cents,
+        per_km_cents=vehicle.cost_per_km_cents,
+        per_hour_cents=vehicle.cost_per_hour_cents,
+        co2e_g_per_km=vehicle.co2e_g_per_km,
+        co2e_per_kg_cents=problem.co2e_price_cents_per_kg,
+        late_per_hour_cents=problem.late_cents_per_hour,
+        moved_cents=problem.moved_cents,
+    )
+
+
+def total(loads: Iterable[Amounts]) -> Amounts:
+    """Return the sum of some loads."""
+    weight = volume = chilled = frozen = 0
+    for one in loads:
+        weight, volume, chilled, frozen = (
+            weight + one[0],
+            volume + one[1],
+            chilled + one[2],
+            frozen + one[3],
         )
+    return weight, volume, chilled, frozen

@@ -20,6 +20,10 @@ PROBES_MIN = (15, 30, 60, 120)
 
 #: What a constraint that no vehicle can keep is called to those who wait.
 REASONS: dict[Failure, Reason] = {
+    Failure.VEHICLE: Reason.NO_SUITABLE_VEHICLE,
+    Failure.NO_WAY: Reason.UNREACHABLE,
+    Failure.TRIPS: Reason.OUT_OF_RANGE,
+    Failure.WORKING_TIME: Reason.RUN_TOO_LONG,
     Failure.ZONE: Reason.ZONE_FORBIDDEN,
     Failure.WEIGHT: Reason.NO_VEHICLE_LARGE_ENOUGH,
     Failure.VOLUME: Reason.NO_VEHICLE_LARGE_ENOUGH,
@@ -33,6 +37,9 @@ REASONS: dict[Failure, Reason] = {
 }
 SENTENCES: dict[Reason, str] = {
     Reason.NO_VEHICLE: "There is no vehicle.",
+    Reason.NO_SUITABLE_VEHICLE: "No vehicle that may carry it can do what it asks for.",
+    Reason.UNREACHABLE: "No way leads from the shop to the supply point.",
+    Reason.NEEDS_TRANSFER: "It changes vehicles at a hub, which is not planned yet.",
     Reason.NO_VEHICLE_LARGE_ENOUGH: "No vehicle that may go there is large or strong enough.",
     Reason.NO_CHILLED_CAPACITY: "No vehicle that may go there has enough room for chilled goods.",
     Reason.NO_FROZEN_CAPACITY: "No vehicle that may go there has enough room for frozen goods.",

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import pairwise, product
 
-from optimizer.problem import Load, Order, Place, Problem, Size, Temperature, Vehicle
+from optimizer.problem import NO_WAY, Load, Order, Place, Problem, Size, Temperature, Vehicle
 from optimizer.solution import Route, Solution, Stop
 from optimizer.travel import forbidden, with_matrices
 
@@ -40,6 +40,8 @@ class _Check:
         yield from self.every_shift_once()
         yield from self.compartments()
         yield from self.volumes()
+        yield from self.ranks()
+        yield from self.under_way()
         for route in self.solution.routes:
             for sentence in self.route(route):
                 yield f"route of {route.vehicle}: {sentence}"
@@ -91,7 +93,7 @@ class _Check:
         for (place_id, temperature), wanted in claims.items():
             free = Counter(
                 {
-                    (stock.size, stock.low): stock.count
+                    (stock.size, stock.low): max(0, stock.count - stock.forecast)
                     for stock in self.problem.place_by_id[place_id].compartments or ()
                     if stock.temperature == temperature
                 }
@@ -113,21 +115,66 @@ class _Check:
             if place.volume_limit_cm3 is not None and stored[place.id] > place.volume_limit_cm3:
                 yield f"{place.id} holds {stored[place.id]} cm³ of at most {place.volume_limit_cm3}"
 
+    def ranks(self) -> Iterator[str]:
+        """Count the orders that go beyond each rank."""
+        ranks = [
+            self.problem.order_by_id[d.order].options[d.option].rank
+            for route in self.solution.routes
+            for stop in route.stops
+            for d in stop.deliveries
+            if 0 <= d.option < len(self.problem.order_by_id[d.order].options)
+        ]
+        for limit in self.problem.rank_limits:
+            beyond = sum(rank > limit.rank for rank in ranks)
+            if beyond > limit.most:
+                yield f"{beyond} orders go beyond rank {limit.rank}, of at most {limit.most}"
+
+    def under_way(self) -> Iterator[str]:
+        """Ask for a route of every vehicle that is out, and for goods on board where they are."""
+        routes = {route.vehicle: route for route in self.solution.routes}
+        for vehicle in self.problem.vehicles:
+            if vehicle.under_way is not None and vehicle.id not in routes:
+                yield f"vehicle {vehicle.id} is under way, but has no route"
+            for goods in vehicle.on_board:
+                for name, route in routes.items():
+                    stops = route.stops
+                    if name != vehicle.id and any(
+                        d.order == goods.order for s in stops for d in s.deliveries
+                    ):
+                        yield f"order {goods.order} is on board of {vehicle.id}, not of {name}"
+
     def route(self, route: Route) -> Iterator[str]:
         vehicle = self.problem.vehicle_by_id[route.vehicle]
-        yield from self.sequence(route)
+        yield from self.suitable(route, vehicle)
+        yield from self.sequence(route, vehicle)
         yield from self.zones(route, vehicle)
+        yield from self.trips(route, vehicle)
         yield from self.clock(route, vehicle)
+        yield from self.working_time(route, vehicle)
         yield from self.moments(route)
         yield from self.rides(route)
         yield from self.loads(route, vehicle)
         yield from self.distance(route, vehicle)
         yield from self.cost(route, vehicle)
 
-    def sequence(self, route: Route) -> Iterator[str]:
-        """Every order is picked up where it waits, then delivered to one of its options."""
-        on_board: set[str] = set()
-        if not route.stops:
+    def suitable(self, route: Route, vehicle: Vehicle) -> Iterator[str]:
+        """Orders are carried by vehicles that may and can."""
+        for stop in route.stops:
+            for order_id in stop.pickups:
+                order = self.problem.order_by_id[order_id]
+                if order.vehicles and vehicle.id not in order.vehicles:
+                    yield f"order {order_id} may not be carried by it"
+                for skill in order.skills:
+                    if skill not in vehicle.skills:
+                        yield f"order {order_id} asks for {skill}"
+                if order.transfer_place is not None:
+                    yield f"order {order_id} changes vehicles, which no plan can do yet"
+
+    def sequence(self, route: Route, vehicle: Vehicle) -> Iterator[str]:
+        """Every order is picked up where it waits, or on board, then delivered to one of its options."""
+        on_board = {goods.order for goods in vehicle.on_board}
+        picked_up: set[str] = set()
+        if not route.stops and vehicle.under_way is None:
             yield "has no stops"
         for stop in route.stops:
             for delivery in stop.deliveries:
@@ -135,6 +182,7 @@ class _Check:
                 if order.id not in on_board:
                     yield f"order {order.id} is delivered but not on board"
                 on_board.discard(order.id)
+                picked_up.discard(order.id)
                 if not 0 <= delivery.option < len(order.options):
                     yield f"order {order.id} has no option {delivery.option}"
                 elif order.options[delivery.option].place != stop.place:
@@ -145,37 +193,95 @@ class _Check:
                 if order_id in on_board:
                     yield f"order {order_id} is picked up twice"
                 on_board.add(order_id)
-        for order_id in sorted(on_board):
+                picked_up.add(order_id)
+        for order_id in sorted(picked_up):
             yield f"order {order_id} stays on board"
 
     def zones(self, route: Route, vehicle: Vehicle) -> Iterator[str]:
         for stop in route.stops:
+            if self._is_turn(stop):
+                continue
             if self.closed[vehicle.profile][self.position[stop.place]]:
                 yield f"{stop.place} is closed to {vehicle.profile}"
 
+    def trips(self, route: Route, vehicle: Vehicle) -> Iterator[str]:
+        """Trips are counted, end at the start place, and each is short enough for one charge."""
+        way = vehicle.under_way
+        trip = way.trips if way else 1
+        charge_m = way.driven_m if way else 0
+        here = self._start(vehicle)
+        for stop in route.stops:
+            charge_m += self._metres(vehicle, here, stop.place)
+            here = stop.place
+            if stop.trip != trip:
+                yield f"stop at {stop.place} belongs to trip {trip}, not {stop.trip}"
+            if self._is_turn(stop):
+                if stop.place != vehicle.start_place:
+                    yield f"turns at {stop.place}"
+                yield from self._charge(vehicle, charge_m)
+                charge_m, trip = 0, trip + 1
+        if route.stops or way is None:
+            yield from self._charge(vehicle, charge_m + self._metres(vehicle, here, vehicle.end_place))
+        if trip > max(vehicle.max_trips, way.trips if way else 1):
+            yield f"makes {trip} trips of at most {vehicle.max_trips}"
+
+    def _charge(self, vehicle: Vehicle, metres: int) -> Iterator[str]:
+        if vehicle.range_m is not None and metres > vehicle.range_m:
+            yield f"drives {metres} m on one charge of {vehicle.range_m}"
+
     def clock(self, route: Route, vehicle: Vehicle) -> Iterator[str]:
         """Times follow from travel, fixed times and handling, and keep the shift and the longest run."""
-        if route.start_s < vehicle.shift.earliest_s:
+        way = vehicle.under_way
+        if way is None and route.start_s < vehicle.shift.earliest_s:
             yield "starts before the shift"
-        if route.end_s > vehicle.shift.latest_s:
-            yield "ends after the shift"
-        if vehicle.max_duration_s is not None and route.end_s - route.start_s > vehicle.max_duration_s:
-            yield "lasts too long"
-        now, here, wait_s = route.start_s, vehicle.start_place, 0
+        if way is not None and route.start_s != way.free_s:
+            yield "does not go on when the vehicle is free"
+        lasts_s = route.end_s - (way.started_s if way else route.start_s)
+        if route.stops or way is None:  # A vehicle that is out may always go straight home.
+            if route.end_s > vehicle.shift.latest_s:
+                yield "ends after the shift"
+            if vehicle.max_duration_s is not None and lasts_s > vehicle.max_duration_s:
+                yield "lasts too long"
+        now, here, wait_s = route.start_s, self._start(vehicle), 0
         for stop in route.stops:
             now += self._duration_s(vehicle, here, stop.place) + self._parking_s(here, stop.place)
             if stop.arrival_s != now:
                 yield f"arrives at {stop.place} at {now}, not at {stop.arrival_s}"
-            if stop.start_s < stop.arrival_s:
-                yield f"starts at {stop.place} before it arrives"
+            if stop.start_s < stop.arrival_s + stop.break_s:
+                yield f"starts at {stop.place} before it arrives and rests"
             wait_s += stop.start_s - stop.arrival_s
-            if stop.departure_s != stop.start_s + self._handling_s(stop):
+            handling_s = vehicle.turnaround_s if self._is_turn(stop) else self._handling_s(stop)
+            if stop.departure_s != stop.start_s + handling_s:
                 yield f"leaves {stop.place} at a wrong moment"
             now, here = stop.departure_s, stop.place
         if route.end_s != now + self._duration_s(vehicle, here, vehicle.end_place):
             yield "ends at a wrong moment"
         if route.wait_s != wait_s:
             yield "waits for another time than it says"
+
+    def working_time(self, route: Route, vehicle: Vehicle) -> Iterator[str]:
+        """Whoever drives rests often and long enough; a break begins on arrival."""
+        rules, way = vehicle.working_time, vehicle.under_way
+        if rules is None or (way is not None and not route.stops):
+            return
+        breaks = [(stop.arrival_s, stop.break_s) for stop in route.stops if stop.break_s > 0]
+        for _, length_s in breaks:
+            if length_s < 15 * 60:
+                yield f"has a break of {length_s} s, too short to be one"
+        rested_s = sum(length_s for _, length_s in breaks) + (way.break_s if way else 0)
+        work_s = route.end_s - (way.started_s if way else route.start_s) - rested_s
+        if rules.max_work_s is not None and work_s > rules.max_work_s:
+            yield f"asks for {work_s} s of work"
+        for rule in rules.rules:
+            if work_s > rule.work_s and rested_s < rule.break_s:
+                yield f"has breaks of {rested_s} s in {work_s} s of work"
+        since_s = route.start_s
+        if way is not None:
+            since_s = way.started_s if way.rested_s is None else way.rested_s
+        for moment_s, length_s in [*breaks, (route.end_s, 0)]:
+            if rules.max_unbroken_s is not None and moment_s - since_s > rules.max_unbroken_s:
+                yield f"asks for {moment_s - since_s} s of work without a break"
+            since_s = moment_s + length_s
 
     def moments(self, route: Route) -> Iterator[str]:
         """Service starts in an opening window, not before goods are ready nor after they are due."""
@@ -191,7 +297,8 @@ class _Check:
                     yield f"order {order_id} is late at {stop.start_s}"
 
     def rides(self, route: Route) -> Iterator[str]:
-        left_shop: dict[str, int] = {}
+        vehicle = self.problem.vehicle_by_id[route.vehicle]
+        left_shop = {goods.order: goods.loaded_s for goods in vehicle.on_board}
         for stop in route.stops:
             for delivery in stop.deliveries:
                 order = self.problem.order_by_id[delivery.order]
@@ -203,7 +310,10 @@ class _Check:
             left_shop.update(dict.fromkeys(stop.pickups, stop.departure_s))
 
     def loads(self, route: Route, vehicle: Vehicle) -> Iterator[str]:
-        load, peak = [0, 0, 0, 0], [0, 0, 0, 0]
+        load = [0, 0, 0, 0]
+        for goods in vehicle.on_board:
+            self._add(load, self.problem.order_by_id[goods.order], 1)
+        peak = list(load)
         for stop in route.stops:
             for delivery in stop.deliveries:
                 self._add(load, self.problem.order_by_id[delivery.order], -1)
@@ -217,11 +327,13 @@ class _Check:
             yield "carries another load than it says"
 
     def distance(self, route: Route, vehicle: Vehicle) -> Iterator[str]:
+        path = [self._start(vehicle), *(stop.place for stop in route.stops), vehicle.end_place]
+        for one, other in pairwise(path):
+            if self._metres(vehicle, one, other) >= NO_WAY:
+                yield f"goes from {one} to {other}, where there is no way"
         metres = self._distance_m(route, vehicle)
         if metres != route.distance_m:
             yield f"is {metres} m long, not {route.distance_m}"
-        if vehicle.range_m is not None and metres > vehicle.range_m:
-            yield f"is {metres} m long, more than one charge of {vehicle.range_m}"
 
     def cost(self, route: Route, vehicle: Vehicle) -> Iterator[str]:
         metres, cost = self._distance_m(route, vehicle), route.cost
@@ -232,12 +344,15 @@ class _Check:
             for d in stop.deliveries
             if 0 <= d.option < len(self.problem.order_by_id[d.order].options)
         )
+        late_s, moved = self._broken_promises(route)
         expected = {
-            "fixed_cents": float(vehicle.fixed_cost_cents),
+            "fixed_cents": 0.0 if vehicle.under_way else float(vehicle.fixed_cost_cents),
             "distance_cents": metres * vehicle.cost_per_km_cents / 1000,
             "time_cents": (route.end_s - route.start_s) * vehicle.cost_per_hour_cents / 3600,
             "co2e_cents": co2e_g * self.problem.co2e_price_cents_per_kg / 1000,
             "preference_cents": float(liked),
+            "lateness_cents": late_s * self.problem.late_cents_per_hour / 3600,
+            "stability_cents": float(moved * self.problem.moved_cents),
             "unserved_cents": 0.0,
         }
         for term, value in expected.items():
@@ -245,6 +360,25 @@ class _Check:
                 yield f"{term} is {getattr(cost, term)}, not {value:.1f}"
         if abs(route.co2e_g - co2e_g) > 0.5 + 1e-6:
             yield f"emits {co2e_g:.0f} g, not {route.co2e_g}"
+
+    def _broken_promises(self, route: Route) -> tuple[int, int]:
+        """Return by how many seconds deliveries are late, and how many orders changed vehicles."""
+        late_s = moved = 0
+        for stop in route.stops:
+            for delivery in stop.deliveries:
+                promise = self.problem.order_by_id[delivery.order].promise
+                if promise is not None:
+                    moved += promise.vehicle not in (None, route.vehicle)
+                    if promise.latest_s is not None:
+                        late_s += max(0, stop.start_s - promise.latest_s)
+        return late_s, moved
+
+    def _start(self, vehicle: Vehicle) -> str:
+        return vehicle.under_way.place if vehicle.under_way else vehicle.start_place
+
+    @staticmethod
+    def _is_turn(stop: Stop) -> bool:
+        return not stop.pickups and not stop.deliveries
 
     def _deliveries(self) -> Iterator[tuple[Place, Order]]:
         for route in self.solution.routes:
@@ -256,9 +390,11 @@ class _Check:
         return int(self.matrix[vehicle.profile].duration_s[self.position[one], self.position[other]])
 
     def _distance_m(self, route: Route, vehicle: Vehicle) -> int:
-        path = [vehicle.start_place, *(stop.place for stop in route.stops), vehicle.end_place]
-        table = self.matrix[vehicle.profile].distance_m
-        return sum(int(table[self.position[a], self.position[b]]) for a, b in pairwise(path))
+        path = [self._start(vehicle), *(stop.place for stop in route.stops), vehicle.end_place]
+        return sum(self._metres(vehicle, one, other) for one, other in pairwise(path))
+
+    def _metres(self, vehicle: Vehicle, one: str, other: str) -> int:
+        return int(self.matrix[vehicle.profile].distance_m[self.position[one], self.position[other]])
 
     def _parking_s(self, one: str, other: str) -> int:
         a, b = self.problem.place_by_id[one], self.problem.place_by_id[other]
@@ -268,7 +404,14 @@ class _Check:
     def _handling_s(self, stop: Stop) -> int:
         orders = (*stop.pickups, *(delivery.order for delivery in stop.deliveries))
         rows = [self.problem.order_by_id[order] for order in orders]
-        return sum(p.count * row.handling_s_per_parcel for row in rows for p in row.parcels)
+        parcels_s = sum(p.count * row.handling_s_per_parcel for row in rows for p in row.parcels)
+        options = [
+            option
+            for delivery in stop.deliveries
+            for option in self.problem.order_by_id[delivery.order].options
+            if option.place == stop.place
+        ]
+        return parcels_s + sum(option.handling_s for option in options)
 
     @staticmethod
     def _add(load: list[int], order: Order, sign: int) -> None:

@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.day import Day, Leg, Shipment, VehicleClass, Windows
+from optimizer.day import TURN, Day, Leg, Shipment, VehicleClass, Windows
 from optimizer.schedule import Timetable, Visit, evaluate, latest_starts_of
 
 #: Positions of a route that are put on the clock, cheapest estimates first.
@@ -38,19 +38,20 @@ class Tour:
         return self.timetable.cost_cents if self.timetable else 0
 
     def moments(self) -> dict[Shipment, tuple[int, int]]:
-        """Return when the pickup and the delivery of each shipment start."""
+        """Return when the pickup and the delivery of each shipment start; on board there is no pickup."""
         starts_s: dict[Shipment, list[int]] = {}
         for visit, start_s in zip(
             self.visits, self.timetable.starts_s if self.timetable else (), strict=True
         ):
             for leg in visit.legs:
-                starts_s.setdefault(leg.shipment, []).append(start_s)
-        return {shipment: (first, last) for shipment, (first, last) in starts_s.items()}
+                if leg.shipment is not TURN:
+                    starts_s.setdefault(leg.shipment, []).append(start_s)
+        return {shipment: (starts[0], starts[-1]) for shipment, starts in starts_s.items()}
 
     @property
     def shipments(self) -> list[Shipment]:
         """What the tour carries, in the order of pickup."""
-        return [leg.shipment for leg in self.legs if not leg.is_delivery]
+        return [leg.shipment for leg in self.legs if leg.is_first]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,8 +65,16 @@ class Insertion:
 
 
 def idle_tours(day: Day) -> list[Tour]:
-    """Return an idle tour for each vehicle shift."""
-    return [Tour(vehicle) for vehicle in day.classes for _ in vehicle.vehicles]
+    """Return a tour without goods for each vehicle shift; what is under way goes home."""
+    return [Tour(vehicle, homeward(vehicle)) for vehicle in day.classes for _ in vehicle.vehicles]
+
+
+def homeward(vehicle: VehicleClass) -> Timetable | None:
+    """Return what a vehicle does that is given nothing: if it is under way it goes home."""
+    if vehicle.under_way is None:
+        return None
+    timetable = evaluate(vehicle, ())
+    return timetable if isinstance(timetable, Timetable) else None
 
 
 def insertions(
@@ -80,10 +89,10 @@ def insertions(
     for estimate, tour, after_pickup, after_delivery in _ranked(_distinct(tours), shipment, num_trials):
         if _too_long(tour, shipment, after_pickup, after_delivery):
             continue
-        pickup, delivery = shipment.legs()
+        *pickup, delivery = shipment.legs()
         first = sum(len(visit.legs) for visit in tour.visits[:after_pickup])
         second = first + sum(len(visit.legs) for visit in tour.visits[after_pickup:after_delivery])
-        longer = [*tour.legs[:first], pickup, *tour.legs[first:second], delivery, *tour.legs[second:]]
+        longer = [*tour.legs[:first], *pickup, *tour.legs[first:second], delivery, *tour.legs[second:]]
         timetable = evaluate(tour.vehicle, longer)
         if isinstance(timetable, Timetable):
             yield Insertion(tour, timetable, timetable.cost_cents - tour.cost_cents, estimate)
@@ -130,11 +139,11 @@ def construct(
 
 def repaired(vehicle: VehicleClass, legs: Sequence[Leg]) -> Tour:
     """Return a feasible tour of a route's shipments; those that no longer fit are dropped."""
-    timetable = evaluate(vehicle, legs) if legs else None
-    if isinstance(timetable, Timetable):
-        return Tour(vehicle, timetable)
-    tour = Tour(vehicle)
-    construct([tour], [leg.shipment for leg in legs if not leg.is_delivery], lambda: False)
+    timetable = evaluate(vehicle, legs) if legs else homeward(vehicle)
+    if isinstance(timetable, Timetable) or not legs:
+        return Tour(vehicle, timetable if isinstance(timetable, Timetable) else None)
+    tour = Tour(vehicle, homeward(vehicle))
+    construct([tour], [leg.shipment for leg in legs if leg.is_first], lambda: False)
     return tour
 
 
@@ -166,19 +175,26 @@ def _estimates(tour: Tour, shipment: Shipment) -> NDArray[np.float64]:
     """
     Return estimated extra cost by visits after which to pick up (row) and deliver (column).
 
-    Row and column 0 mean right after the start; impossible pairs are infinite. Fixed costs are left out.
+    Row and column 0 mean right after the start; impossible pairs are infinite, and for goods on board all
+    rows but the first. Fixed costs are left out.
     """
     vehicle, network = tour.vehicle, tour.vehicle.network
-    pickup, delivery = shipment.pickup_place, shipment.delivery_place
+    pickup, delivery, on_board = shipment.pickup_place, shipment.delivery_place, shipment.is_on_board
     too_large = any(amount > room for amount, room in zip(shipment.amounts, vehicle.capacity, strict=True))
-    if network.closed[pickup] or network.closed[delivery] or too_large:
+    barred = shipment.classes is not None and vehicle.index not in shipment.classes
+    if barred or too_large or network.closed[delivery] or (network.closed[pickup] and not on_board):
         return np.full((1, 1), np.inf)
     cents = vehicle.cents
     before, after = tour.route[:-1], tour.route[1:]
     saved = cents[before, after]
+    delivery_possible = _possible(tour, delivery, shipment.delivery_windows, shipment.delivery_handling_s)
+    if on_board:
+        table = np.full((len(before), len(before)), np.inf)
+        detour = cents[before, delivery] + cents[delivery, after] - saved
+        table[0] = np.where(delivery_possible, detour, np.inf)
+        return table
     to_pickup, from_delivery = cents[before, pickup], cents[delivery, after]
-    pickup_possible = _possible(tour, pickup, shipment.pickup_windows, shipment.handling_s)
-    delivery_possible = _possible(tour, delivery, shipment.delivery_windows, shipment.handling_s)
+    pickup_possible = _possible(tour, pickup, shipment.pickup_windows, shipment.pickup_handling_s)
     pickup_detour = np.where(pickup_possible, to_pickup + cents[pickup, after] - saved, np.inf)
     delivery_detour = np.where(delivery_possible, cents[before, delivery] + from_delivery - saved, np.inf)
     total: NDArray[np.float64] = pickup_detour[:, None] + delivery_detour[None, :]
@@ -196,7 +212,7 @@ def _pickup_last(size: int) -> NDArray[np.bool_]:
 
 def _too_long(tour: Tour, shipment: Shipment, after_pickup: int, after_delivery: int) -> bool:
     """Tell whether range or longest run rule a position out, which is cheaper to see than the whole clock."""
-    if not tour.timetable:
+    if not tour.timetable or shipment.is_on_board or tour.vehicle.num_trips > 1:
         return False
     pickup, delivery, route = shipment.pickup_place, shipment.delivery_place, tour.route
     before, after = int(route[after_pickup]), int(route[after_delivery + 1])
@@ -208,10 +224,11 @@ def _too_long(tour: Tour, shipment: Shipment, after_pickup: int, after_delivery:
     vehicle, network = tour.vehicle, tour.vehicle.network
     table = network.distance_m
     distance_m = tour.timetable.distance_m + _sum(table, calls) + _sum(table, onward) - _sum(table, saved)
-    if distance_m > vehicle.range_m:
+    if distance_m > vehicle.first_range_m:
         return True
     timetable, table = tour.timetable, network.duration_s
-    busy_s = timetable.end_s - timetable.start_s - timetable.wait_s + 2 * shipment.handling_s
+    busy_s = timetable.end_s - timetable.start_s - timetable.wait_s
+    busy_s += shipment.pickup_handling_s + shipment.delivery_handling_s
     busy_s += _sum(network.arrival_s, calls) + _sum(table, onward) - _sum(table, saved)
     return busy_s > vehicle.max_duration_s
 

@@ -40,7 +40,7 @@ class Column:
     @property
     def shipments(self) -> list[Shipment]:
         """What the route carries, in the order of pickup."""
-        return [leg.shipment for v in self.timetable.visits for leg in v.legs if not leg.is_delivery]
+        return [leg.shipment for visit in self.timetable.visits for leg in visit.legs if leg.is_first]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,12 +127,14 @@ def each_order_once(model: pulp.LpProblem, variables: Variables, columns: Sequen
 def shifts_available(
     model: pulp.LpProblem, variables: Variables, columns: Sequence[Column], day: Day
 ) -> None:
-    r""":math:`\sum_{r \in R_k} x_r \le n_k` for every class *k* of vehicle shifts."""
+    r""":math:`\sum_{r \in R_k} x_r \le n_k` for every class *k*, with equality if it is under way."""
     terms: dict[int, list[tuple[pulp.LpVariable, int]]] = {}
     for x, column in zip(variables.x, columns, strict=True):
         terms.setdefault(column.vehicle.index, []).append((x, 1))
     for k, entries in terms.items():
-        model += pulp.LpAffineExpression(entries) <= len(day.classes[k].vehicles), f"shifts_available_{k}"
+        driven, number = pulp.LpAffineExpression(entries), len(day.classes[k].vehicles)
+        under_way = day.classes[k].under_way is not None
+        model += driven == number if under_way else driven <= number, f"shifts_available_{k}"
 
 
 def within_room(model: pulp.LpProblem, variables: Variables, columns: Sequence[Column], room: Room) -> None:

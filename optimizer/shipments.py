@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from optimizer.day import Amounts, Day, Shipment
+from optimizer.day import Amounts, Day, Shipment, total
+from optimizer.problem import Promise
 
 #: Orders whose ready times, and whose deadlines, fall into the same piece of time share a shipment.
 WINDOW_S = 1800
@@ -13,7 +14,7 @@ Assignment = Mapping[int, int]
 
 def shipment_of(day: Day, orders: Sequence[int], options: Sequence[int]) -> Shipment:
     """
-    Return the shipment of some orders with the same pickup and delivery place.
+    Return the shipment of some orders with the same pickup and delivery place and the same vehicles.
 
     It is ready when the last order is, due when the first is, and as sensitive as the most sensitive one.
     Windows may come out empty; then no vehicle can carry it.
@@ -31,11 +32,45 @@ def shipment_of(day: Day, orders: Sequence[int], options: Sequence[int]) -> Ship
         delivery_place=delivery,
         pickup_windows=day.open_windows(pickup, ready_s, deadline_s),
         delivery_windows=day.open_windows(delivery, ready_s, deadline_s),
-        amounts=_total([row.load.amounts for row in rows]),
-        handling_s=sum(row.handling_s for row in rows),
+        amounts=total([row.load.amounts for row in rows]),
+        pickup_handling_s=sum(row.handling_s for row in rows),
+        delivery_handling_s=sum(row.handling_s for row in rows) + sum(o.handling_s for o in chosen),
         ride_limit_s=min(limits, default=None),
         preference_cents=sum(option.preference_penalty_cents for option in chosen),
         penalty_cents=sum(row.unserved_penalty_cents for row in rows),
+        classes=day.classes_for(orders[0]),
+        loaded_s=day.loaded[orders[0]][1] if orders[0] in day.loaded else None,
+        promises=tuple(_promise(day, row.promise) for row in rows if row.promise is not None),
+    )
+
+
+def _promise(day: Day, promise: Promise) -> tuple[int | None, int | None]:
+    """Return the class and the moment promised."""
+    # A vehicle that is gone from the problem, such as one that broke down, is none of its classes.
+    vehicle = None if promise.vehicle is None else day.class_of.get(promise.vehicle, -1)
+    return vehicle, promise.latest_s
+
+
+def is_free(day: Day, order: int) -> bool:
+    """Tell whether routes may be searched for an order before it is decided where it goes."""
+    return len(day.problem.orders[order].options) > 1 and is_delivered_only(
+        day, shipment_of(day, [order], [0])
+    )
+
+
+def is_delivered_only(day: Day, shipment: Shipment) -> bool:
+    """Tell whether a shipment is on board, or waits where every vehicle starts and takes no time to load."""
+    if shipment.is_on_board:
+        return True
+    if shipment.pickup_handling_s or not shipment.pickup_windows:
+        return False
+    latest_s = shipment.pickup_windows[-1][1]
+    return all(
+        vehicle.start == shipment.pickup_place
+        and vehicle.under_way is None
+        and vehicle.num_trips == 1
+        and vehicle.latest_s <= latest_s
+        for vehicle in day.classes
     )
 
 
@@ -43,14 +78,16 @@ def consolidate(day: Day, assignment: Assignment) -> list[Shipment]:
     """
     Return the shipments of an assignment.
 
-    A shipment joins orders of one shop, supply point, set of temperatures and window, and is split where it
-    would exceed the smallest vehicle that can carry each of its orders.
+    A shipment joins orders of one shop, supply point, set of temperatures, set of vehicles and window, and is
+    split where it would exceed the smallest vehicle that can carry each of its orders.
     """
     groups: dict[tuple[object, ...], list[int]] = {}
     for order, option in sorted(assignment.items()):
         row = day.problem.orders[order]
         window = row.ready_s // WINDOW_S, row.deadline_s // WINDOW_S
-        key = (row.pickup_place, row.options[option].place, row.temperatures, *window)
+        goods = row.temperatures, day.classes_for(order), day.loaded.get(order)
+        alone = order if is_free(day, order) else None
+        key = (row.pickup_place, row.options[option].place, *goods, *window, alone)
         groups.setdefault(key, []).append(order)
     return [
         shipment_of(day, part, [assignment[order] for order in part])
@@ -66,7 +103,7 @@ def _split(day: Day, group: Sequence[int]) -> list[list[int]]:
     parts: list[list[int]] = []
     for order in sorted(group, key=lambda order: (-loads[order][0], order)):
         for part in parts:
-            if _fits(_total([loads[other] for other in (*part, order)]), room):
+            if _fits(total([loads[other] for other in (*part, order)]), room):
                 part.append(order)
                 break
         else:
@@ -84,8 +121,3 @@ def _smallest_room(day: Day, loads: Sequence[Amounts]) -> Amounts:
 
 def _fits(load: Amounts, room: Amounts) -> bool:
     return all(amount <= limit for amount, limit in zip(load, room, strict=True))
-
-
-def _total(loads: Sequence[Amounts]) -> Amounts:
-    weight, volume, chilled, frozen = (sum(amounts) for amounts in zip(*loads, strict=True))
-    return weight, volume, chilled, frozen

@@ -15,8 +15,9 @@ class CostTerms:
     """
     What a route or a plan costs, term by term, in cents.
 
-    ``preference_cents`` is what delivering to less liked places costs, ``unserved_cents`` what leaving orders
-    for the next pool costs (always 0 on a route).
+    ``preference_cents`` is what delivering to less liked places costs, ``lateness_cents`` and
+    ``stability_cents`` what delivering later, or by another vehicle, than promised does, ``unserved_cents``
+    what leaving orders for the next pool costs (always 0 on a route).
     """
 
     fixed_cents: int = 0
@@ -24,6 +25,8 @@ class CostTerms:
     time_cents: int = 0
     co2e_cents: int = 0
     preference_cents: int = 0
+    lateness_cents: int = 0
+    stability_cents: int = 0
     unserved_cents: int = 0
 
     @property
@@ -55,7 +58,10 @@ class Stop:
     pickups
         Orders loaded, deliveries come first.
     trip
-        Which trip of the shift the stop belongs to, from 1.
+        Which trip of the shift the stop belongs to, from 1. A stop without goods ends its trip: the vehicle
+        is back at its start place, and is charged.
+    break_s
+        Break of whoever drives, from the arrival on.
     """
 
     place: str
@@ -65,6 +71,7 @@ class Stop:
     pickups: tuple[str, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
     trip: int = 1
+    break_s: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +84,7 @@ class Route:
     start_s, end_s
         When the vehicle leaves its start place and reaches its end place.
     wait_s
-        Time spent waiting at stops.
+        Time spent waiting at stops, breaks included.
     max_load
         Largest load on board in each dimension, not necessarily at the same moment.
     """
@@ -102,6 +109,9 @@ class Reason(StrEnum):
     """Why an order is left out."""
 
     NO_VEHICLE = "no-vehicle"
+    NO_SUITABLE_VEHICLE = "no-suitable-vehicle"
+    UNREACHABLE = "unreachable"
+    NEEDS_TRANSFER = "needs-transfer"
     NO_VEHICLE_LARGE_ENOUGH = "no-vehicle-large-enough"
     NO_CHILLED_CAPACITY = "no-chilled-capacity"
     NO_FROZEN_CAPACITY = "no-frozen-capacity"

@@ -1,8 +1,9 @@
 """Composition: problem, limits and seed in, a checked result out."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import ceil
 from random import Random
 
 from optimizer.day import Day
@@ -10,9 +11,10 @@ from optimizer.explain import Explainer
 from optimizer.feasibility import violations
 from optimizer.master import Column
 from optimizer.problem import Load, Problem
+from optimizer.recreate import has_choice, recreate
 from optimizer.result import OnProgress, Phase, PhaseTime, Progress, Result, ShouldStop, Status
-from optimizer.schedule import Timetable
-from optimizer.search import ROUND_ITERATIONS, Search
+from optimizer.rounds import Rounds
+from optimizer.search import Search
 from optimizer.solution import Delivery, Route, Solution, Stop
 from optimizer.solver import Limits
 from optimizer.travel import TravelModel, with_matrices
@@ -21,6 +23,10 @@ from optimizer.travel import TravelModel, with_matrices
 REST, ASSIGNMENT, MASTER = 0.1, 0.15, 0.1
 #: Groups of orders that are moved between two rounds of PyVRP.
 MOVES_PER_ROUND = 12
+#: Rounds of PyVRP in a run.
+NUM_ROUNDS = 10
+#: Neighbours of each leg.
+NUM_NEIGHBOURS = 50
 #: Seconds by which a first plan, and the reasons for what it leaves out, may overrun the time limit: a plan
 #: that carries nothing because the machine was busy helps nobody.
 GRACE_S = 3.2
@@ -83,21 +89,31 @@ def solve(
 def _improve(run: "_Run", search: Search, seed: int, iterations: int | None) -> None:
     """Alternate between moving orders, proposing routes and choosing among all of them."""
     random = Random(seed)  # noqa: S311 - repeatable search, nothing secret
+    rounds = Rounds(search)
     number = 0
     while not run.over() and (iterations is None or search.iterations < iterations):
         before = search.iterations
-        with run.phase(Phase.ASSIGNMENT):
-            for _ in range(MOVES_PER_ROUND):
-                search.reassign(random)
+        if has_choice(search):
+            with run.phase(Phase.ASSIGNMENT):
+                for _ in range(MOVES_PER_ROUND):
+                    recreate(search, random)
         with run.phase(Phase.ROUTES):
-            left = ROUND_ITERATIONS if iterations is None else min(ROUND_ITERATIONS, iterations - before)
-            search.improve(seed + number, left)
+            left, is_over = _round(run, iterations, search.iterations)
+            rounds.improve(seed + number, left, NUM_NEIGHBOURS, is_over)
         with run.phase(Phase.MASTER):
             search.decide(Limits(seconds=min(MASTER * run.limit_s, run.left_s())))
             search.complete()
         number += 1
         if search.iterations == before:
             return
+
+
+def _round(run: "_Run", iterations: int | None, done: int) -> tuple[int, Callable[[], bool]]:
+    """Return after how many iterations a round ends, or how it knows that its time is over."""
+    if iterations is not None:
+        return min(ceil(iterations / NUM_ROUNDS), iterations - done), run.over
+    ends_s = run.elapsed_s() + run.limit_s / NUM_ROUNDS
+    return 10**9, lambda: run.elapsed_s() > ends_s
 
 
 def _solution(run: "_Run", search: Search) -> Solution:
@@ -120,7 +136,7 @@ def _routes(day: Day, columns: Sequence[Column]) -> Iterator[Route]:
             vehicle=vehicle.id,
             start_s=timetable.start_s,
             end_s=timetable.end_s,
-            stops=tuple(_stops(day, timetable)),
+            stops=tuple(_stops(day, column)),
             distance_m=timetable.distance_m,
             wait_s=timetable.wait_s,
             co2e_g=(timetable.distance_m * vehicle.co2e_g_per_km + 500) // 1000,
@@ -129,8 +145,9 @@ def _routes(day: Day, columns: Sequence[Column]) -> Iterator[Route]:
         )
 
 
-def _stops(day: Day, timetable: Timetable) -> Iterator[Stop]:
-    orders = day.problem.orders
+def _stops(day: Day, column: Column) -> Iterator[Stop]:
+    orders, timetable = day.problem.orders, column.timetable
+    trip = column.vehicle.under_way.trips if column.vehicle.under_way else 1
     for visit, arrival_s, start_s in zip(
         timetable.visits, timetable.arrivals_s, timetable.starts_s, strict=True
     ):
@@ -148,7 +165,10 @@ def _stops(day: Day, timetable: Timetable) -> Iterator[Stop]:
                 if leg.is_delivery
                 for o, k in zip(leg.shipment.orders, leg.shipment.options, strict=True)
             ),
+            trip=trip,
+            break_s=visit.break_s,
         )
+        trip += visit.is_turn
 
 
 class _Run:

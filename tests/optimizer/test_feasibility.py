@@ -178,7 +178,7 @@ CLOSED = a_place(windows=[(0, EIGHT)]).windows
 #: The plan of the day, checked against a day with one rule more.
 TIGHTENED: dict[str, tuple[Callable[[], Problem], str]] = {
     "zone": (lambda: _tightened(zones=(CENTRE,)), "point is closed to van"),
-    "range": (lambda: _with_vehicle(range_m=19_999), "more than one charge"),
+    "range": (lambda: _with_vehicle(range_m=19_999), "on one charge"),
     "longest run": (lambda: _with_vehicle(max_duration_s=2_000), "lasts too long"),
     "capacity": (lambda: _with_vehicle(capacity=Load(weight_g=1_999, volume_cm3=10**6)), "1999 weight_g"),
     "volume": (lambda: _with_vehicle(capacity=Load(weight_g=10**6, volume_cm3=1)), "1 volume_cm3"),

@@ -1,0 +1,81 @@
+"""The problems of the benchmark by name: public instances, and generated days of a region."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from optimizer import instances
+from optimizer.checks import ProblemError
+from optimizer.generator import RegionSize, generate
+from optimizer.problem import Place, Problem
+
+#: Of every how many compartments a tight day has one.
+TIGHT = 3
+#: Compartments of each kind of a day on which they never bind.
+PLENTY = 10_000
+
+
+def load(name: str, objective: str, data: Path) -> Problem:
+    """
+    Return the problem of a name.
+
+    It is the stem of a public instance, or ``region-ORDERS-SEED``, ``large-ORDERS-SEED`` or, with few
+    compartments, ``tight-ORDERS-SEED``.
+
+    Raises
+    ------
+    ProblemError
+        If the name means nothing.
+    """
+    kind, *numbers = name.split("-")
+    if kind in ("region", "tight", "large") and len(numbers) == 2:
+        problem = generate(int(numbers[1]), _size(kind, int(numbers[0])))
+        return tightened(problem) if kind == "tight" else problem
+    file = next((data / "instances").glob(f"*/{name}.txt"), None)
+    if file is None:
+        raise ProblemError(
+            "instance", f"{name} is neither a generated day nor a file in {data / 'instances'}"
+        )
+    return instances.read(file.read_bytes(), objective)
+
+
+def _size(kind: str, num_orders: int) -> RegionSize:
+    """Return a size in the proportions of a day of 300 orders, or of a large one of 5,000."""
+    parts, supply_points, bikes, vans = (5_000, 300, 100, 50) if kind == "large" else (300, 45, 8, 4)
+    return RegionSize(
+        num_orders=num_orders,
+        num_shops=max(4, num_orders // 5),
+        num_supply_points=max(4, round(num_orders * supply_points / parts)),
+        num_bikes=max(1, round(num_orders * bikes / parts)),
+        num_vans=max(1, round(num_orders * vans / parts)),
+    )
+
+
+def tightened(problem: Problem) -> Problem:
+    """Return the problem with a fraction of its compartments."""
+    return replace(problem, places=tuple(_restocked(p, lambda count: count // TIGHT) for p in problem.places))
+
+
+def roomy(problem: Problem) -> Problem:
+    """Return the problem without the rows that all runs share: more compartments than orders."""
+    return replace(problem, places=tuple(_restocked(p, lambda _: PLENTY) for p in problem.places))
+
+
+def _restocked(place: Place, count: Any) -> Place:
+    if place.compartments is None:
+        return place
+    stock = tuple(replace(kind, count=count(kind.count)) for kind in place.compartments)
+    return replace(place, compartments=stock)
+
+
+def reference(name: str, objective: str, data: Path) -> dict[str, int]:
+    """Return what is known of a public instance: the best ``cost``, or the fewest ``vehicles``."""
+    known = json.loads((data / "instances" / "li_lim_best_known.json").read_text())
+    options = json.loads((data / "instances" / "vrpdo" / "reference_solutions.json").read_text())
+    if objective == instances.Objective.VEHICLES:
+        row = known["vehicles_first"].get(name)
+        return {} if row is None else {"vehicles": int(row["solved_with_vehicles"])}
+    if name in options:
+        return {"cost": round(options[name]["cost"])}
+    return {"cost": known["distance_x1000"][name]} if name in known["distance_x1000"] else {}
