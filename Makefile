@@ -13,7 +13,7 @@ COMPILE = pip compile --quiet --universal --python-version 3.11 --generate-hashe
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo day faults proofs load test check format lock environment
+.PHONY: help demo day faults proofs load bench test check format lock environment
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -33,6 +33,10 @@ proofs: environment ## the long forms of the tests that try a rule many times (A
 load: environment ## measure unlocks, 500 lockers, an outage on 2 cores; the last line is JSON (LOCKERS= RATE= SECONDS= BACKLOG= UNLOCKS=)
 	@$(RUN) load
 
+bench: ## measure the planner against its peers, resumable; tables and a plot go to var/bench (ARGS="--quick")
+	@$(PYTHON) -m deploy.local.bootstrap --packages bench --parent $$PPID $(EXACTLY)
+	@exec var/venv-bench/bin/python -m optimizer bench $(ARGS)
+
 test: environment ## all tests on SQLite, then those with locks and queues on PostgreSQL (ARGS="-k lockers")
 	@$(RUN) test $(ARGS)
 
@@ -48,7 +52,7 @@ format: environment ## put the code into its form
 	@.venv/bin/ruff check --fix --quiet; exec .venv/bin/ruff format
 
 lock: ## re-make the lock files after a change of requirements/*.in (ARGS=--upgrade)
-	@uv=$$($(PYTHON) -m deploy.local.bootstrap --uv) && for name in base dev; do \
+	@uv=$$($(PYTHON) -m deploy.local.bootstrap --uv) && for name in base dev bench; do \
 		"$$uv" $(COMPILE) $(ARGS) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \
 	done
 

@@ -11,6 +11,7 @@ import argparse
 import json
 import math
 import os
+import signal
 import sys
 import threading
 import time
@@ -46,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except BrokenPipeError:
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 def _solve(options: argparse.Namespace) -> int:
@@ -122,9 +125,10 @@ def _network(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    """Measure ours and the peers."""
+    """Measure ours and the peers; whoever stops it may go on later."""
     from optimizer.bench.command import bench
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     bench(
         options.suites,
         quick=options.quick,

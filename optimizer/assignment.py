@@ -39,7 +39,11 @@ class Variables:
 
 
 def proximity_costs(day: Day, reach: Reachability, orders: Sequence[int]) -> dict[int, dict[int, float]]:
-    """Return for each reachable option its penalty plus a share of the cheapest direct way, in cents."""
+    """
+    Return for each reachable option its penalty plus a share of the cheapest direct way, in cents.
+
+    Goods on board come from where their vehicle is.
+    """
     costs: dict[int, dict[int, float]] = {}
     for order in orders:
         row = day.problem.orders[order]
@@ -48,7 +52,7 @@ def proximity_costs(day: Day, reach: Reachability, orders: Sequence[int]) -> dic
         for option in reach.reachable(order):
             place = day.option_place(order, option)
             ways = [
-                float(vehicle.cents[shop, place])
+                float(vehicle.cents[vehicle.start if order in day.loaded else shop, place])
                 for vehicle, failure in zip(day.classes, reach.failures(order, option), strict=True)
                 if failure is None
             ]

@@ -90,6 +90,11 @@ class Room:
         return total
 
 
+def is_rank(row: Row) -> bool:
+    """Tell whether a row limits how many orders go beyond a rank."""
+    return row[0] < 0
+
+
 def _rank_row(rank: int) -> Row:
     return -1 - rank, None, _VOLUME
 

@@ -78,6 +78,8 @@ class VehicleClass:
         Trips that it may still begin.
     under_way
         Set if the run has begun: then the class is this one vehicle, and it leaves at ``earliest_s``.
+    only_home
+        Even the way home exceeds shift, longest run or charge: then the vehicle does nothing else.
     on_board, on_board_amounts
         Orders that are loaded already, and their load.
     """
@@ -101,6 +103,7 @@ class VehicleClass:
     skills: frozenset[str] = frozenset()
     working_time: WorkingTime | None = None
     under_way: UnderWay | None = None
+    only_home: bool = False
     on_board: tuple[int, ...] = ()
     on_board_amounts: Amounts = (0, 0, 0, 0)
 
@@ -322,14 +325,17 @@ def _class(day: Day, index: int, vehicle: Vehicle, indices: tuple[int, ...]) -> 
     max_duration_s = UNLIMITED if vehicle.max_duration_s is None else vehicle.max_duration_s
     range_m = first_range_m = UNLIMITED if vehicle.range_m is None else vehicle.range_m
     latest_s = vehicle.shift.latest_s
+    only_home = False
+    on_board = total([day.problem.orders[order].load.amounts for order in loaded])
     if way is not None:
         # Whatever happened, going straight home is allowed.
         here, end = day.place_index[way.place], day.place_index[vehicle.end_place]
         network = day.networks[vehicle.profile]
-        home_s = network.duration_s[here][end]
-        max_duration_s = max(max_duration_s - (way.free_s - way.started_s), home_s)
+        home_s, home_m = network.duration_s[here][end], network.distance_m[here][end]
+        left_s, left_m = max_duration_s - (way.free_s - way.started_s), range_m - way.driven_m
+        only_home = left_s < home_s or latest_s < way.free_s + home_s or left_m < home_m
+        max_duration_s, first_range_m = max(left_s, home_s), max(left_m, home_m)
         latest_s = max(latest_s, way.free_s + home_s)
-        first_range_m = max(range_m - way.driven_m, network.distance_m[here][end])
     return VehicleClass(
         index=index,
         vehicles=indices,
@@ -338,20 +344,21 @@ def _class(day: Day, index: int, vehicle: Vehicle, indices: tuple[int, ...]) -> 
         start=day.place_index[way.place if way else vehicle.start_place],
         end=day.place_index[vehicle.end_place],
         base=day.place_index[vehicle.start_place],
-        capacity=vehicle.capacity.amounts,
+        capacity=_most(vehicle.capacity.amounts, on_board),
         earliest_s=way.free_s if way else vehicle.shift.earliest_s,
         latest_s=latest_s,
         max_duration_s=max_duration_s,
         range_m=range_m,
         first_range_m=first_range_m,
-        num_trips=vehicle.max_trips - (way.trips - 1 if way else 0),
+        num_trips=max(1, vehicle.max_trips - (way.trips - 1 if way else 0)),
         turnaround_s=vehicle.turnaround_s,
         prices=_prices(day.problem, vehicle),
         skills=frozenset(vehicle.skills),
         working_time=vehicle.working_time,
         under_way=way,
+        only_home=only_home,
         on_board=loaded,
-        on_board_amounts=total([day.problem.orders[order].load.amounts for order in loaded]),
+        on_board_amounts=on_board,
     )
 
 
@@ -365,6 +372,12 @@ def _prices(problem: Problem, vehicle: Vehicle) -> Prices:
         late_per_hour_cents=problem.late_cents_per_hour,
         moved_cents=problem.moved_cents,
     )
+
+
+def _most(one: Amounts, other: Amounts) -> Amounts:
+    """Return the larger amount in each dimension."""
+    weight, volume, chilled, frozen = (max(pair) for pair in zip(one, other, strict=True))
+    return weight, volume, chilled, frozen
 
 
 def total(loads: Iterable[Amounts]) -> Amounts:

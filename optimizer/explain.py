@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from optimizer.compartments import Room, Row
+from optimizer.compartments import Room, Row, is_rank
 from optimizer.day import Day, Shipment
 from optimizer.insertion import Insertion, Tour, cheapest_insertion
 from optimizer.problem import Order
@@ -20,7 +20,9 @@ PROBES_MIN = (15, 30, 60, 120)
 
 #: What a constraint that no vehicle can keep is called to those who wait.
 REASONS: dict[Failure, Reason] = {
+    Failure.TRANSFER: Reason.NEEDS_TRANSFER,
     Failure.VEHICLE: Reason.NO_SUITABLE_VEHICLE,
+    Failure.HOMEWARD: Reason.NO_VEHICLE_TIME_LEFT,
     Failure.NO_WAY: Reason.UNREACHABLE,
     Failure.TRIPS: Reason.OUT_OF_RANGE,
     Failure.WORKING_TIME: Reason.RUN_TOO_LONG,
@@ -49,6 +51,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.RUN_TOO_LONG: "The way takes longer than any run may last.",
     Reason.TOO_LONG_IN_VEHICLE: "The goods would spend too long in the vehicle.",
     Reason.NO_COMPARTMENT_LARGE_ENOUGH: "No accepted supply point has a compartment for these goods.",
+    Reason.TOO_MANY_SENT_ELSEWHERE: "As many orders as agreed go to places that residents like less.",
     Reason.LOCKER_FULL: "All suitable compartments of the accepted supply points are taken.",
     Reason.NOT_WORTH_THE_DETOUR: "The detour would cost more than waiting for the next pool.",
     Reason.NO_VEHICLE_TIME_LEFT: "Every vehicle that could go there is full or has no time left.",
@@ -98,9 +101,11 @@ class Explainer:
         if not options:
             return self._unreachable(order)
         possible = [k for k in options if self._room.fits(Counter(), self._room.claims(order, k))]
+        open_options = [k for k in possible if self._room.fits(self._plan.taken, self._room.claims(order, k))]
+        if not open_options and any(self._only_ranks_forbid(order, k) for k in options):
+            return self._left_out(order, Reason.TOO_MANY_SENT_ELSEWHERE)
         if not possible:
             return self._left_out(order, Reason.NO_COMPARTMENT_LARGE_ENOUGH)
-        open_options = [k for k in possible if self._room.fits(self._plan.taken, self._room.claims(order, k))]
         if not open_options:
             return self._left_out(order, Reason.LOCKER_FULL, remedy=self._more_compartments(order, possible))
         ways = [way for k in open_options if (way := self._way(self._shipment(order, k))) is not None]
@@ -108,6 +113,12 @@ class Explainer:
             return self._not_worth_it(order, min(way.added_cents for way in ways))
         remedy = self._first_remedy(order, open_options)
         return self._left_out(order, Reason.NO_VEHICLE_TIME_LEFT, remedy=remedy)
+
+    def _only_ranks_forbid(self, order: int, option: int) -> bool:
+        """Tell whether there is room for an option of an order but for the limits on ranks."""
+        claims = self._room.claims(order, option)
+        room = Counter({row: amount for row, amount in claims.items() if not is_rank(row)})
+        return room != claims and self._room.fits(self._plan.taken, room)
 
     def _unreachable(self, order: int) -> LeftOut:
         """Name the constraint at which the most promising vehicle fails: checks run from coarse to fine."""

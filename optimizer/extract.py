@@ -303,7 +303,7 @@ def _read_cache(file: Path, key: str) -> dict[str, RoadNetwork] | None:
     except FileNotFoundError:
         return None
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        logger.warning("The road network in %s is damaged and made anew: %s", file, error)
+        logger.warning("The road network in %s is unusable and made anew: %s", file, error)
         return None
 
 
@@ -319,6 +319,7 @@ def _write_cache(file: Path, key: str, networks: Mapping[str, RoadNetwork]) -> b
             try:
                 np.savez(draft, allow_pickle=False, about=np.array(about), **arrays)
                 draft.close()
+                Path(draft.name).chmod(0o644)  # Drafts are private; other users may read the cache.
                 Path(draft.name).replace(file)
             except BaseException:
                 Path(draft.name).unlink()

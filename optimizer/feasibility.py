@@ -167,8 +167,9 @@ class _Check:
                 for skill in order.skills:
                     if skill not in vehicle.skills:
                         yield f"order {order_id} asks for {skill}"
-                if order.transfer_place is not None:
-                    yield f"order {order_id} changes vehicles, which no plan can do yet"
+            for delivery in stop.deliveries:
+                if self.problem.order_by_id[delivery.order].transfer_place is not None:
+                    yield f"order {delivery.order} changes vehicles, which no plan can do yet"
 
     def sequence(self, route: Route, vehicle: Vehicle) -> Iterator[str]:
         """Every order is picked up where it waits, or on board, then delivered to one of its options."""
@@ -286,7 +287,7 @@ class _Check:
     def moments(self, route: Route) -> Iterator[str]:
         """Service starts in an opening window, not before goods are ready nor after they are due."""
         for stop in route.stops:
-            windows = self.problem.place_by_id[stop.place].windows
+            windows = () if self._is_turn(stop) else self.problem.place_by_id[stop.place].windows
             if windows and not any(w.earliest_s <= stop.start_s <= w.latest_s for w in windows):
                 yield f"{stop.place} is closed at {stop.start_s}"
             for order_id in (*stop.pickups, *(delivery.order for delivery in stop.deliveries)):
@@ -313,15 +314,16 @@ class _Check:
         load = [0, 0, 0, 0]
         for goods in vehicle.on_board:
             self._add(load, self.problem.order_by_id[goods.order], 1)
-        peak = list(load)
+        on_board, peak = list(load), list(load)
         for stop in route.stops:
             for delivery in stop.deliveries:
                 self._add(load, self.problem.order_by_id[delivery.order], -1)
             for order_id in stop.pickups:
                 self._add(load, self.problem.order_by_id[order_id], 1)
             peak = [max(most, now) for most, now in zip(peak, load, strict=True)]
-        for name, most, room in zip(Load.__dataclass_fields__, peak, vehicle.capacity.amounts, strict=True):
-            if most > room:
+        rooms = vehicle.capacity.amounts
+        for name, most, room, begun in zip(Load.__dataclass_fields__, peak, rooms, on_board, strict=True):
+            if most > max(room, begun):  # What is on board already is there, whatever it takes.
                 yield f"carries {most} of at most {room} {name}"
         if tuple(peak) != route.max_load.amounts:
             yield "carries another load than it says"

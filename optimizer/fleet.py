@@ -99,7 +99,7 @@ class UnderWay:
     Raises
     ------
     ProblemError
-        If the vehicle is free before it began.
+        If the vehicle is free before it began, or before goods on board were loaded.
     """
 
     place: str
@@ -122,7 +122,10 @@ class UnderWay:
         if self.rested_s is not None:
             inside = self.started_s <= self.rested_s <= self.free_s
             checks.require(inside, "rested_s", "lies outside the run")
+        checks.require(not self.break_s or self.rested_s is not None, "rested_s", "must follow a break")
         checks.unique("on_board", [goods.order for goods in self.on_board])
+        for b, goods in enumerate(self.on_board):
+            checks.require(goods.loaded_s <= self.free_s, f"on_board[{b}].loaded_s", "lies after free_s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

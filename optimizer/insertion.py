@@ -186,7 +186,8 @@ def _estimates(tour: Tour, shipment: Shipment) -> NDArray[np.float64]:
         return np.full((1, 1), np.inf)
     cents = vehicle.cents
     before, after = tour.route[:-1], tour.route[1:]
-    saved = cents[before, after]
+    # A vehicle that would stay where it is saves nothing, even if its start and end are apart.
+    saved = cents[before, after] if tour.timetable else np.zeros(1)
     delivery_possible = _possible(tour, delivery, shipment.delivery_windows, shipment.delivery_handling_s)
     if on_board:
         table = np.full((len(before), len(before)), np.inf)

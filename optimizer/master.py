@@ -9,7 +9,7 @@ cents, :math:`n_k` the number of shifts, :math:`a_{rq}` what a column takes of a
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pulp
@@ -75,16 +75,61 @@ class Pool:
         return self._columns[key]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Relaxation:
+    """
+    What the linear relaxation of the model says, in cents.
+
+    Parameters
+    ----------
+    cents
+        Its value: no plan of these columns is cheaper.
+    reduced_cents
+        Of each column.
+    orders, classes, rows
+        Duals: what carrying an order is worth, what one more vehicle shift, one more unit of room would save.
+    """
+
+    cents: float
+    reduced_cents: Sequence[float]
+    orders: Sequence[float]
+    classes: Mapping[int, float]
+    rows: Mapping[Row, float]
+
+
+def relax(day: Day, room: Room, columns: Sequence[Column], limits: solver.Limits) -> Relaxation | None:
+    """Solve the linear relaxation, or return ``None`` if that takes too long."""
+    model, variables = build(day, room, columns)
+    if not solver.run_relaxed(model, limits):
+        return None
+    dual = {constraint.name: constraint.pi for constraint in model.constraints()}
+    rows = _rows(variables, columns)
+    return Relaxation(
+        cents=pulp.value(model.objective),
+        reduced_cents=[x.dj for x in variables.x],
+        orders=[dual[f"each_order_once_{i}"] for i in range(len(variables.u))],
+        classes={
+            vehicle.index: -dual.get(f"shifts_available_{vehicle.index}", 0.0) for vehicle in day.classes
+        },
+        rows={row: -dual.get(f"within_room_{number}", 0.0) for number, row in enumerate(rows)},
+    )
+
+
 def select(
-    day: Day, room: Room, columns: Sequence[Column], incumbent: Sequence[Column], limits: solver.Limits
+    day: Day,
+    room: Room,
+    columns: Sequence[Column],
+    incumbent: Sequence[Column],
+    relaxation: Relaxation,
+    limits: solver.Limits,
 ) -> list[Column]:
     """
-    Choose the columns that are driven.
+    Choose the columns that are driven, with the help of the relaxation of the same columns.
 
     The solver starts from the incumbent, which is returned if nothing cheaper is found.
     """
-    kept = _promising(day, room, columns, incumbent, limits)
-    model, variables = _model(day, room, kept)
+    kept = _promising(day, columns, incumbent, relaxation)
+    model, variables = build(day, room, kept)
     _start_from(variables, kept, incumbent)
     if not solver.run(model, limits):
         return list(incumbent)
@@ -139,16 +184,22 @@ def shifts_available(
 
 def within_room(model: pulp.LpProblem, variables: Variables, columns: Sequence[Column], room: Room) -> None:
     r""":math:`\sum_r a_{rq} x_r \le b_q` for every row *q*."""
-    terms: dict[Row, list[tuple[pulp.LpVariable, int]]] = {}
-    for x, column in zip(variables.x, columns, strict=True):
-        for row, amount in column.taken.items():
-            terms.setdefault(row, []).append((x, amount))
-    for number, (row, entries) in enumerate(terms.items()):
+    for number, (row, entries) in enumerate(_rows(variables, columns).items()):
         if sum(amount for _, amount in entries) > room.capacity.get(row, 0):
             model += pulp.LpAffineExpression(entries) <= room.capacity.get(row, 0), f"within_room_{number}"
 
 
-def _model(day: Day, room: Room, columns: Sequence[Column]) -> tuple[pulp.LpProblem, Variables]:
+def _rows(variables: Variables, columns: Sequence[Column]) -> dict[Row, list[tuple[pulp.LpVariable, int]]]:
+    """Return what the columns take of each row, in a fixed order."""
+    terms: dict[Row, list[tuple[pulp.LpVariable, int]]] = {}
+    for x, column in zip(variables.x, columns, strict=True):
+        for row, amount in column.taken.items():
+            terms.setdefault(row, []).append((x, amount))
+    return terms
+
+
+def build(day: Day, room: Room, columns: Sequence[Column]) -> tuple[pulp.LpProblem, Variables]:
+    """Return the model of which columns are driven, and its variables."""
     model = pulp.LpProblem("master", pulp.LpMinimize)
     variables = Variables(
         x=[model.add_variable(f"x_{r}", cat=pulp.LpBinary) for r in range(len(columns))],
@@ -171,7 +222,7 @@ def _start_from(variables: Variables, columns: Sequence[Column], incumbent: Sequ
 
 
 def _promising(
-    day: Day, room: Room, columns: Sequence[Column], incumbent: Sequence[Column], limits: solver.Limits
+    day: Day, columns: Sequence[Column], incumbent: Sequence[Column], relaxation: Relaxation
 ) -> list[Column]:
     """
     Return the columns that a cheaper plan could use, those of the incumbent always among them.
@@ -179,12 +230,11 @@ def _promising(
     A column whose reduced cost in the linear relaxation exceeds the distance between the incumbent and the
     relaxation is in no cheaper plan of these columns.
     """
-    model, variables = _model(day, room, columns)
-    if not solver.run_relaxed(model, solver.Limits(seconds=limits.seconds / 2)):
-        return list(incumbent)
-    slack = plan_cost(day, incumbent) - pulp.value(model.objective)
+    slack = plan_cost(day, incumbent) - relaxation.cents
     needed = {id(column) for column in incumbent}
     ranked = sorted(
-        (x.dj, r) for r, x in enumerate(variables.x) if x.dj <= slack + 1e-6 and id(columns[r]) not in needed
+        (reduced, r)
+        for r, reduced in enumerate(relaxation.reduced_cents)
+        if reduced <= slack + 1e-6 and id(columns[r]) not in needed
     )
     return list(incumbent) + [columns[r] for _, r in sorted(ranked[:MAX_COLUMNS], key=lambda pair: pair[1])]

@@ -50,7 +50,7 @@ class NetworkTravel:
     Raises
     ------
     ProblemError
-        If the longest walk is negative.
+        If the longest walk is shorter than a metre.
     """
 
     networks: Mapping[str, RoadNetwork]
@@ -59,7 +59,7 @@ class NetworkTravel:
     _graphs: dict[str, RoadGraph] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        checks.number("max_walk_m", self.max_walk_m, least=0, most=100_000)
+        checks.number("max_walk_m", self.max_walk_m, least=1, most=100_000)
 
     @classmethod
     def from_extract(cls, file: str | Path, cache_dir: str | Path | None = None) -> "NetworkTravel":

@@ -84,7 +84,8 @@ class Problem:
     ------
     ProblemError
         If an identifier appears twice or names nothing, a matrix has the wrong shape, an order that may go
-        to a locker claims no compartment, or goods are on board of two vehicles.
+        to a locker claims no compartment, goods are on board of two vehicles, or a vehicle that is under way
+        has no way home.
     """
 
     places: tuple[Place, ...]
@@ -156,6 +157,16 @@ class Problem:
             checks.known(f"matrices[{m}].profile", matrix.profile, profiles)
             fits = matrix.distance_m.shape == matrix.duration_s.shape == size
             checks.require(fits, f"matrices[{m}]", f"must be {size[0]} by {size[0]}")
+            self._check_ways_home(matrix)
+
+    def _check_ways_home(self, matrix: TravelMatrix) -> None:
+        position = {place.id: index for index, place in enumerate(self.places)}
+        for v, vehicle in enumerate(self.vehicles):
+            if vehicle.under_way is not None and vehicle.profile == matrix.profile:
+                here, end = position[vehicle.under_way.place], position[vehicle.end_place]
+                leads_home = matrix.distance_m[here, end] < NO_WAY
+                name = f"vehicles[{v}].under_way.place"
+                checks.require(bool(leads_home), name, f"no way leads to {vehicle.end_place}")
 
     @cached_property
     def place_by_id(self) -> dict[str, Place]:

@@ -4,13 +4,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pyvrp
-from pyvrp.IteratedLocalSearch import IteratedLocalSearchCallbacks, IteratedLocalSearchParams
-from pyvrp.search import NeighbourhoodParams
-from pyvrp.solve import SolveParams
+from pyvrp.IteratedLocalSearch import (
+    IteratedLocalSearch,
+    IteratedLocalSearchCallbacks,
+    IteratedLocalSearchParams,
+)
+from pyvrp.PenaltyManager import PenaltyManager, PenaltyParams
+from pyvrp.search import OPERATORS, LocalSearch, NeighbourhoodParams, compute_neighbours
 
 from optimizer.day import Leg, VehicleClass
 from optimizer.view import View
 
+#: What a unit of load, a second or a metre too many costs at first, at least and at most, in multiples of
+#: what a metre or second costs at most; and after how many local optima that changes.
+FIRST_PENALTY, LEAST_PENALTY, MOST_PENALTY, UPDATE_EVERY = 20.0, 0.1, 100_000.0, 50
 #: A trip that someone drives: its vehicles, and legs in their order.
 Trip = tuple[VehicleClass, Sequence[Leg]]
 
@@ -62,21 +69,23 @@ class Proposer:
             Equal seeds and iterations bring equal rounds, unless one is told to stop.
         """
         harvester = _Harvester()
-        params = SolveParams(
-            ils=IteratedLocalSearchParams(callbacks=harvester),
-            neighbourhood=NeighbourhoodParams(num_neighbours=self._num_neighbours),
-        )
         view = self._view
+        generator = pyvrp.RandomNumberGenerator(seed=seed)
+        neighbours = compute_neighbours(view.data, NeighbourhoodParams(num_neighbours=self._num_neighbours))
+        moves = LocalSearch(view.data, generator, neighbours)
+        for operator in OPERATORS:
+            if operator.supports(view.data):
+                moves.add_operator(operator(view.data))
+        penalties = self._penalties(view)
         routes = [route for vehicle, legs in start for route in view.routes_of(vehicle, legs)]
-        found = pyvrp.solve(
-            view.data,
-            _Stop(iterations, should_stop),
-            seed,
-            collect_stats=False,
-            display=False,
-            params=params,
-            initial_solution=pyvrp.Solution(view.data, routes) if routes else None,
+        first = pyvrp.Solution(view.data, routes)
+        if not routes:
+            random = pyvrp.Solution.make_random(view.data, generator)
+            first = moves(random, penalties.max_cost_evaluator(), exhaustive=True)
+        search = IteratedLocalSearch(
+            view.data, penalties, moves, first, IteratedLocalSearchParams(callbacks=harvester)
         )
+        found = search.run(_Stop(iterations, should_stop), collect_stats=False, display=False)
         best = found.best.routes()
         kept = {_goods(route) for route in best}
         harvest = [route for goods, (_, route) in harvester.routes.items() if goods not in kept]
@@ -85,6 +94,17 @@ class Proposer:
             [(view.class_of(route), view.legs_of(route)) for route in harvest],
             found.num_iterations,
         )
+
+    @staticmethod
+    def _penalties(view: View) -> PenaltyManager:
+        """Return penalties that begin low: they rise quickly where they must, and fall slowly."""
+        params = PenaltyParams(
+            solutions_between_updates=UPDATE_EVERY,
+            min_penalty=LEAST_PENALTY * view.unit_cost,
+            max_penalty=MOST_PENALTY * view.unit_cost,
+        )
+        first = FIRST_PENALTY * view.unit_cost
+        return PenaltyManager(([first] * view.data.num_load_dimensions, first, first), params)
 
 
 class _Stop:

@@ -1,10 +1,24 @@
 """Whether an order could be carried if it were the only one: the first source of reasons."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from optimizer.day import Day
-from optimizer.schedule import Failure, evaluate
+from optimizer.day import Day, Shipment, VehicleClass
+from optimizer.schedule import Failure, Timetable, evaluate
 from optimizer.shipments import shipment_of
+
+
+def alone(vehicle: VehicleClass, shipment: Shipment) -> Timetable | Failure:
+    """
+    Put a shipment on the clock as if it were all that a vehicle does.
+
+    A vehicle that is out may deliver what it has on board before, and charge at its start place first.
+    """
+    empty = replace(vehicle, on_board_amounts=(0, 0, 0, 0)) if vehicle.on_board else vehicle
+    outcome = evaluate(empty, shipment.legs())
+    if outcome == Failure.RANGE and vehicle.under_way and vehicle.num_trips > 1:
+        return evaluate(empty, [vehicle.turn(), *shipment.legs()])
+    return outcome
 
 
 class Reachability:
@@ -44,8 +58,10 @@ class Reachability:
         return seen
 
     def _evaluate(self, order: int, option: int) -> tuple[Failure | None, ...]:
+        if self._day.problem.orders[order].transfer_place is not None:
+            return (Failure.TRANSFER,) * len(self._day.classes)
         shipment = shipment_of(self._day, [order], [option])
-        if not shipment.pickup_windows or not shipment.delivery_windows:
+        if not all(leg.windows for leg in shipment.legs()):
             return (Failure.WINDOW,) * len(self._day.classes)
-        outcomes = [evaluate(vehicle, shipment.legs()) for vehicle in self._day.classes]
+        outcomes = [alone(vehicle, shipment) for vehicle in self._day.classes]
         return tuple(outcome if isinstance(outcome, Failure) else None for outcome in outcomes)

@@ -4,7 +4,6 @@ from random import Random
 
 from optimizer.day import Shipment
 from optimizer.search import Search
-from optimizer.shipments import is_free
 
 #: Shipments that are taken out and inserted anew at once, at most.
 MAX_REMOVED = 25
@@ -30,12 +29,6 @@ def recreate(search: Search, random: Random) -> None:
             return
         search.insert(plan, order)
     search.adopt(search.columns(plan.tours))
-
-
-def has_choice(search: Search) -> bool:
-    """Tell whether an order that routes are not searched for in all its places has several."""
-    orders = search.day.problem.orders
-    return any(len(o.options) > 1 and not is_free(search.day, i) for i, o in enumerate(orders))
 
 
 def _related(search: Search, random: Random) -> set[int]:

@@ -133,10 +133,8 @@ class RoadGraph:
         (asked, edge), walk_m = self._tree.query_nearest(
             points, max_distance=max_walk_m, return_distance=True, all_matches=False
         )
-        along_m, line_m = (
-            np.asarray(shapely.line_locate_point(self.lines[edge], points[asked])),
-            self.line_m[edge],
-        )
+        along_m = np.asarray(shapely.line_locate_point(self.lines[edge], points[asked]))
+        line_m = self.line_m[edge]
         at_tail, at_head = along_m < AT_END_M, along_m > line_m - AT_END_M
         return Spots(place[asked], edge, np.where(at_tail, 0.0, np.where(at_head, line_m, along_m)), walk_m)
 

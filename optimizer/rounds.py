@@ -1,13 +1,15 @@
 """A round of PyVRP on a part of the best plan: what is tried, and what is made of what it finds."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from math import cos, dist, radians
+from random import Random
 from statistics import fmean
 
 from optimizer.compartments import Room, Row
-from optimizer.day import Day, Shipment
+from optimizer.day import Shipment
 from optimizer.insertion import Tour, repaired
-from optimizer.master import Column
+from optimizer.master import Column, Relaxation
 from optimizer.proposer import Proposer
 from optimizer.search import Search
 from optimizer.shipments import consolidate, is_free, shipment_of
@@ -16,6 +18,13 @@ from optimizer.view import Choice, View
 
 #: A round looks at so many shipments at most: neighbouring routes, which PyVRP improves faster than all.
 MAX_SHIPMENTS = 110
+
+
+#: One of so many rounds lets orders go everywhere, at a price where that is shared; what overfills it is
+#: moved afterwards. In the other rounds nothing can overfill.
+EVERYWHERE_EACH = 4
+#: Part of the orders in a full row that have to leave it in a round.
+LEAVING = 0.15
 
 
 class Rounds:
@@ -31,8 +40,15 @@ class Rounds:
         self._prices = _Prices(search.room)
         self._turn = 0
 
-    def improve(self, seed: int, iterations: int, num_neighbours: int, is_over: Callable[[], bool]) -> None:
-        """Let PyVRP improve some neighbouring routes, and keep all that it comes by."""
+    def improve(self, seed: int, iterations: int, num_neighbours: int, is_over: Callable[[], bool]) -> bool:
+        """
+        Let PyVRP improve some neighbouring routes, and keep all that it comes by.
+
+        Returns
+        -------
+        bool
+            Whether there was anything to improve.
+        """
         search = self._search
         chosen = self._neighbouring_columns()
         tours = [Tour(column.vehicle, column.timetable) for column in chosen]
@@ -40,10 +56,12 @@ class Rounds:
         carried = list(moments)
         for shipment in consolidate(self._day, search.waiting()):
             moments.update(search.moments_alone(shipment))
-        choices = [self._choice(shipment, moments) for shipment in list(moments)]
+        everywhere = self._turn % EVERYWHERE_EACH == 1
+        options = self._options(moments) if everywhere else self._safe_options(moments, seed)
+        choices = [self._choice(shipment, options, moments) for shipment in list(moments)]
         available = self._available(chosen)
         if not choices or not available:
-            return
+            return False
         view = View(
             self._day,
             choices,
@@ -52,7 +70,7 @@ class Rounds:
             required=self._required(carried, choices),
             surcharges=self._prices.of(choices),
         )
-        start = [(tour.vehicle, tour.legs) for tour in tours if tour.legs]
+        start = [(tour.vehicle, tour.legs) for tour in tours]
         found = Proposer(view, num_neighbours).round(
             start, seed, iterations, lambda: is_over() or search.should_stop()
         )
@@ -62,27 +80,69 @@ class Rounds:
         better = search.columns(joined([repaired(vehicle, legs) for vehicle, legs in found.best]))
         kept = [column for column in search.incumbent if column not in chosen]
         plan = search.with_homeward([*kept, *better])
-        self._prices.learn(self._day, plan)
-        search.adopt(plan)
+        self._prices.learn(plan, search.relaxation)
+        search.adopt(search.fitted(plan))
+        return True
 
-    def _choice(self, shipment: Shipment, moments: dict[Shipment, tuple[int, int]]) -> Choice:
-        """Return a shipment with all places it may go to, if PyVRP can choose among them."""
-        (order, *others), (chosen, *_) = shipment.orders, shipment.options
-        if others or not is_free(self._day, order):
+    def _options(self, shipments: Iterable[Shipment]) -> dict[int, list[int]]:
+        """Return the options of each order whose place PyVRP may choose, the present one first."""
+        return {
+            s.orders[0]: sorted(self._search.reach.reachable(s.orders[0]), key=lambda k: k != s.options[0])
+            for s in shipments
+            if len(s.orders) == 1 and is_free(self._day, s.orders[0])
+        }
+
+    def _safe_options(self, shipments: Iterable[Shipment], seed: int) -> dict[int, list[int]]:
+        """
+        Return options of which any choice keeps what is shared.
+
+        Some orders that take of a full row have to leave it, so that others may take their place.
+        """
+        random = Random(seed)  # noqa: S311 - repeatable search, nothing secret
+        room, options = self._search.room, self._options(shipments)
+        present = {order: open_options[0] for order, open_options in options.items()}
+        taken = room.taken({**self._search.carried, **present}.items())
+        full = {row for row, amount in taken.items() if amount >= room.capacity.get(row, 0)}
+        safe: dict[int, list[int]] = {}
+        for order in sorted(options, key=lambda order: (random.random(), order)):
+            own, leaves = room.claims(order, present[order]), random.random() < LEAVING
+            others = [k for k in options[order][1:] if full.isdisjoint(room.claims(order, k))]
+            safe[order] = [present[order]]
+            if leaves and others and not full.isdisjoint(own):
+                safe[order] = others[:1]
+                taken = taken - own + room.claims(order, others[0])
+        for order in safe:
+            most = Counter(room.claims(order, safe[order][0]))
+            for option in options[order]:
+                more = room.claims(order, option) - most
+                if option not in safe[order] and room.fits(taken, more):
+                    safe[order].append(option)
+                    taken, most = taken + more, most | room.claims(order, option)
+        return safe
+
+    def _choice(
+        self,
+        shipment: Shipment,
+        options: Mapping[int, Sequence[int]],
+        moments: dict[Shipment, tuple[int, int]],
+    ) -> Choice:
+        """Return a shipment, or one for each option of its order that PyVRP may choose."""
+        (order, *_), (present, *_) = shipment.orders, shipment.options
+        if order not in options:
             return (shipment,)
-        choice = [shipment]
-        for option in self._search.reach.reachable(order):
-            if option != chosen:
-                other = shipment_of(self._day, [order], [option])
+        choice = []
+        for option in options[order]:
+            other = shipment if option == present else shipment_of(self._day, [order], [option])
+            if other is not shipment:
                 moments.update(self._search.moments_alone(other))
-                choice.append(other)
+            choice.append(other)
         return choice
 
     def _required(self, carried: Iterable[Shipment], choices: Iterable[Choice]) -> set[Shipment]:
         """Return what is carried and dearer than the whole plan: nobody would ever leave that out."""
         driven = sum(column.cost_cents for column in self._search.incumbent)
-        dear = {shipment for shipment in carried if shipment.penalty_cents > driven}
-        return {shipment for choice in choices if choice[0] in dear for shipment in choice}
+        dear = {shipment.orders for shipment in carried if shipment.penalty_cents > driven}
+        return {shipment for choice in choices if choice[0].orders in dear for shipment in choice}
 
     def _neighbouring_columns(self) -> list[Column]:
         """Return a column, another at each turn, and its neighbours, up to a number of shipments."""
@@ -126,13 +186,13 @@ class _Prices:
     """
     What PyVRP is told that shared room costs, since it does not know its limits.
 
-    A row that its best solution overfills becomes dearer, one with room to spare cheaper.
+    The prices follow the duals of the master, but a row that PyVRP's last solution overfilled becomes dearer
+    than that.
     """
 
     def __init__(self, room: Room) -> None:
         self._room = room
         self._cents: dict[Row, float] = {}
-        self._step = 1.0
 
     def of(self, choices: Iterable[Choice]) -> dict[tuple[int, int], float]:
         """Return the surcharge of each option that is open to choice."""
@@ -148,16 +208,14 @@ class _Prices:
             for pair in pairs
         }
 
-    def learn(self, day: Day, plan: Sequence[Column]) -> None:
-        """Change the prices after a plan that was found with them."""
+    def learn(self, plan: Sequence[Column], relaxation: Relaxation | None) -> None:
+        """Change the prices after PyVRP's last solution, and what the master thought before it."""
         pairs = [pair for column in plan for pair in column.orders]
         if not pairs:
             return
         typical = sum(column.cost_cents for column in plan) / len(pairs)
         for row, amount in self._room.taken(pairs).items():
             over = amount - self._room.capacity.get(row, 0)
+            dual = min(relaxation.rows.get(row, 0.0), typical) if relaxation else 0.0
             before = self._cents.get(row, 0.0)
-            if over > 0:
-                self._cents[row] = before + self._step * typical / 4
-            elif before:
-                self._cents[row] = before * 0.8
+            self._cents[row] = (before + dual) / 2 + (typical / 4 if over > 0 else 0.0)

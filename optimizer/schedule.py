@@ -23,7 +23,9 @@ NUM_BREAKS_TRIED = 4
 class Failure(StrEnum):
     """The first constraint that a route breaks."""
 
+    TRANSFER = "transfer"
     VEHICLE = "vehicle"
+    HOMEWARD = "homeward"
     ZONE = "zone"
     NO_WAY = "no-way"
     WEIGHT = "weight"
@@ -98,8 +100,11 @@ def evaluate(vehicle: VehicleClass, legs: Sequence[Leg]) -> Timetable | Failure:
         In the order in which they are done; each pickup before its delivery. A vehicle that is under way may
         have none: then it goes home.
     """
-    if any(leg.shipment.classes and vehicle.index not in leg.shipment.classes for leg in legs):
+    sets = (leg.shipment.classes for leg in legs)
+    if any(classes is not None and vehicle.index not in classes for classes in sets):
         return Failure.VEHICLE
+    if vehicle.only_home and legs:
+        return Failure.HOMEWARD
     visits = visits_of(legs)
     network = vehicle.network
     if any(network.closed[visit.place] and not visit.is_turn for visit in visits):
@@ -267,6 +272,8 @@ def _less_late(vehicle: VehicleClass, shortest: Times, earliest: Times) -> Times
     """Return the schedule that starts at once if being less late is worth the waiting."""
     if earliest.duration_s > vehicle.max_duration_s or not _rides_kept(earliest.visits, earliest.starts_s):
         return shortest
+    if not _work_kept(vehicle, earliest):
+        return shortest
     return min(shortest, earliest, key=lambda times: _cost(vehicle, 0, times).total_cents)
 
 
@@ -336,9 +343,7 @@ def _within_rides(times: Times, latest_starts: Sequence[int]) -> Times | None:
     if _rides_kept(times.visits, times.starts_s):
         return times
     if _rides_kept(times.visits, latest_starts):
-        return replace(
-            times, arrivals_s=_late_arrivals(times, latest_starts), starts_s=list(latest_starts)
-        )
+        return replace(times, arrivals_s=_late_arrivals(times, latest_starts), starts_s=list(latest_starts))
     return None
 
 

@@ -1,7 +1,7 @@
 """The state of a search for a plan: the best one so far, every route seen, and how both change."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from optimizer import master, solver
 from optimizer.assignment import assign, fill, proximity_costs
@@ -35,6 +35,7 @@ class Search:
         self.pool = Pool(self.room)
         self._homeward = self.columns(idle_tours(day))
         self.incumbent = self._homeward
+        self.relaxation: master.Relaxation | None = None
         self.iterations = 0
         self.proximity: dict[int, dict[int, float]] = {}
 
@@ -63,7 +64,11 @@ class Search:
 
     def decide(self, limits: solver.Limits) -> None:
         """Let the master choose among all routes seen."""
-        self.adopt(master.select(self.day, self.room, list(self.pool), self.incumbent, limits))
+        columns = list(self.pool)
+        relaxation = master.relax(self.day, self.room, columns, limits)
+        if relaxation is not None:
+            self.relaxation = relaxation
+            self.adopt(master.select(self.day, self.room, columns, self.incumbent, relaxation, limits))
 
     def complete(self) -> None:
         """Insert left-out orders where that is cheaper than leaving them out."""
@@ -74,17 +79,31 @@ class Search:
             self.insert(plan, order)
         self.adopt(self.columns(plan.tours))
 
-    def plan(self) -> Plan:
-        """Return the best plan as tours of all vehicle shifts."""
+    def fitted(self, columns: list[Column]) -> list[Column]:
+        """Return columns that keep what is shared: what overfills it is taken out and inserted anew."""
+        pairs = [pair for column in columns for pair in column.orders]
+        taken = self.room.taken(pairs)
+        overfull = {row for row, amount in taken.items() if amount > self.room.capacity.get(row, 0)}
+        if not overfull:
+            return columns
+        moved = {o for o, k in pairs if not overfull.isdisjoint(self.room.claims(o, k))}
+        plan = self.plan_without(moved, columns)
+        for order in sorted(moved | set(self.left_out())):
+            self.insert(plan, order)
+        return self.columns(plan.tours)
+
+    def plan(self, columns: Sequence[Column] | None = None) -> Plan:
+        """Return columns, by default those of the best plan, as tours of all vehicle shifts."""
+        columns = self.incumbent if columns is None else columns
         idle = {vehicle.index: len(vehicle.vehicles) for vehicle in self.day.classes}
         tours = []
-        for column in self.incumbent:
+        for column in columns:
             tours.append(Tour(column.vehicle, column.timetable))
             idle[column.vehicle.index] -= 1
         for index, number in idle.items():
             tours += [Tour(self.day.classes[index]) for _ in range(number)]
         taken: Counter[Row] = Counter()
-        for column in self.incumbent:
+        for column in columns:
             taken.update(column.taken)
         return Plan(tours, taken)
 
@@ -155,9 +174,9 @@ class Search:
             way.tour.drive(way.timetable)
             plan.taken.update(self.room.claims(order, option))
 
-    def plan_without(self, orders: set[int]) -> Plan:
-        """Return the best plan without some orders."""
-        plan = self.plan()
+    def plan_without(self, orders: set[int], columns: Sequence[Column] | None = None) -> Plan:
+        """Return columns, by default those of the best plan, without some orders."""
+        plan = self.plan(columns)
         for tour in plan.tours:
             if any(order in orders for shipment in tour.shipments for order in shipment.orders):
                 legs = [leg for leg in tour.legs if orders.isdisjoint(leg.shipment.orders)]

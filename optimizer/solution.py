@@ -122,6 +122,7 @@ class Reason(StrEnum):
     TOO_LONG_IN_VEHICLE = "too-long-in-vehicle"
     NO_COMPARTMENT_LARGE_ENOUGH = "no-compartment-large-enough"
     LOCKER_FULL = "locker-full"
+    TOO_MANY_SENT_ELSEWHERE = "too-many-sent-elsewhere"
     NOT_WORTH_THE_DETOUR = "not-worth-the-detour"
     NO_VEHICLE_TIME_LEFT = "no-vehicle-time-left"
     PLANNING_TIME_OVER = "planning-time-over"

@@ -9,22 +9,26 @@ from random import Random
 from optimizer.day import Day
 from optimizer.explain import Explainer
 from optimizer.feasibility import violations
-from optimizer.master import Column
-from optimizer.problem import Load, Problem
-from optimizer.recreate import has_choice, recreate
+from optimizer.problem import Problem
+from optimizer.recreate import recreate
 from optimizer.result import OnProgress, Phase, PhaseTime, Progress, Result, ShouldStop, Status
 from optimizer.rounds import Rounds
+from optimizer.routes import routes_of
 from optimizer.search import Search
-from optimizer.solution import Delivery, Route, Solution, Stop
+from optimizer.solution import Solution
 from optimizer.solver import Limits
 from optimizer.travel import TravelModel, with_matrices
 
-#: Parts of the time limit: for explaining and checking, for the assignment, for one call of the master.
-REST, ASSIGNMENT, MASTER = 0.1, 0.15, 0.1
+#: Parts of the time limit: for explaining and checking, for the assignment, for one call of the master, and
+#: for all of them.
+REST, ASSIGNMENT, MASTER_CALL, MASTER = 0.1, 0.15, 0.04, 0.07
 #: Groups of orders that are moved between two rounds of PyVRP.
-MOVES_PER_ROUND = 12
-#: Rounds of PyVRP in a run.
-NUM_ROUNDS = 10
+MOVES_PER_ROUND = 4
+#: Rounds of PyVRP in a run: where it is open where orders go, many short ones, with moves of orders between
+#: them; elsewhere nothing but PyVRP changes the plan, and it needs some time to get anywhere.
+NUM_ROUNDS, NUM_ROUNDS_WITHOUT_CHOICE = 120, 10
+#: Where iterations are limited, each round has at least so many.
+LEAST_ROUND = 20
 #: Neighbours of each leg.
 NUM_NEIGHBOURS = 50
 #: Seconds by which a first plan, and the reasons for what it leaves out, may overrun the time limit: a plan
@@ -41,6 +45,7 @@ def solve(
     on_progress: OnProgress | None = None,
     should_stop: ShouldStop | None = None,
     travel: TravelModel | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Result:
     """
     Plan a day.
@@ -61,6 +66,8 @@ def solve(
         Asked often; once true, the best plan so far is checked and returned.
     travel
         Model for the profiles without a matrix; geodesics by default.
+    clock
+        What seconds are: those on the wall, or those of the processor for comparisons.
 
     Returns
     -------
@@ -69,7 +76,7 @@ def solve(
         always one. Should the check refuse the plan, which would be a defect of this package, the solution
         is ``None``, the status unknown, and ``violations`` says why.
     """
-    run = _Run(time_limit_s, on_progress, should_stop)
+    run = _Run(time_limit_s, on_progress, should_stop, clock)
     with run.phase(Phase.TRAVEL):
         day = Day(with_matrices(problem, travel))
         search = Search(day, should_stop=run.over, must_stop=run.late)
@@ -90,29 +97,36 @@ def _improve(run: "_Run", search: Search, seed: int, iterations: int | None) -> 
     """Alternate between moving orders, proposing routes and choosing among all of them."""
     random = Random(seed)  # noqa: S311 - repeatable search, nothing secret
     rounds = Rounds(search)
+    has_choice = any(len(order.options) > 1 for order in search.day.problem.orders)
+    num_rounds = NUM_ROUNDS if has_choice else NUM_ROUNDS_WITHOUT_CHOICE
     number = 0
+
+    def decide() -> None:
+        with run.phase(Phase.MASTER):
+            search.decide(Limits(seconds=min(MASTER_CALL * run.limit_s, max(0.0, run.left_s()))))
+            search.complete()
+
     while not run.over() and (iterations is None or search.iterations < iterations):
-        before = search.iterations
-        if has_choice(search):
+        if has_choice:
             with run.phase(Phase.ASSIGNMENT):
                 for _ in range(MOVES_PER_ROUND):
                     recreate(search, random)
         with run.phase(Phase.ROUTES):
-            left, is_over = _round(run, iterations, search.iterations)
-            rounds.improve(seed + number, left, NUM_NEIGHBOURS, is_over)
-        with run.phase(Phase.MASTER):
-            search.decide(Limits(seconds=min(MASTER * run.limit_s, run.left_s())))
-            search.complete()
+            left, is_over = _round(run, num_rounds, iterations, search.iterations)
+            goes_on = rounds.improve(seed + number, left, NUM_NEIGHBOURS, is_over)
+        if iterations is not None or run.share(Phase.MASTER) < MASTER:
+            decide()
         number += 1
-        if search.iterations == before:
-            return
+        if not goes_on:
+            break
+    decide()
 
 
-def _round(run: "_Run", iterations: int | None, done: int) -> tuple[int, Callable[[], bool]]:
+def _round(run: "_Run", num_rounds: int, iterations: int | None, done: int) -> tuple[int, Callable[[], bool]]:
     """Return after how many iterations a round ends, or how it knows that its time is over."""
     if iterations is not None:
-        return min(ceil(iterations / NUM_ROUNDS), iterations - done), run.over
-    ends_s = run.elapsed_s() + run.limit_s / NUM_ROUNDS
+        return min(max(LEAST_ROUND, ceil(iterations / num_rounds)), iterations - done), run.over
+    ends_s = run.elapsed_s() + run.limit_s / num_rounds
     return 10**9, lambda: run.elapsed_s() > ends_s
 
 
@@ -122,63 +136,22 @@ def _solution(run: "_Run", search: Search) -> Solution:
         day, search.room, search.reach, search.plan(), should_hurry=run.finished, should_stop=run.late
     )
     left_out = [explainer.explain(order) for order in range(len(day.problem.orders)) if order not in carried]
-    return Solution(routes=tuple(_routes(day, search.incumbent)), left_out=tuple(left_out))
-
-
-def _routes(day: Day, columns: Sequence[Column]) -> Iterator[Route]:
-    """Yield the routes of columns, given to the vehicles of their classes in order."""
-    free = {vehicle.index: iter(vehicle.vehicles) for vehicle in day.classes}
-    for column in sorted(columns, key=lambda c: (c.vehicle.index, c.timetable.start_s, c.orders)):
-        vehicle = day.problem.vehicles[next(free[column.vehicle.index])]
-        timetable = column.timetable
-        weight, volume, chilled, frozen = timetable.max_load
-        yield Route(
-            vehicle=vehicle.id,
-            start_s=timetable.start_s,
-            end_s=timetable.end_s,
-            stops=tuple(_stops(day, column)),
-            distance_m=timetable.distance_m,
-            wait_s=timetable.wait_s,
-            co2e_g=(timetable.distance_m * vehicle.co2e_g_per_km + 500) // 1000,
-            max_load=Load(weight_g=weight, volume_cm3=volume, chilled_cm3=chilled, frozen_cm3=frozen),
-            cost=timetable.cost,
-        )
-
-
-def _stops(day: Day, column: Column) -> Iterator[Stop]:
-    orders, timetable = day.problem.orders, column.timetable
-    trip = column.vehicle.under_way.trips if column.vehicle.under_way else 1
-    for visit, arrival_s, start_s in zip(
-        timetable.visits, timetable.arrivals_s, timetable.starts_s, strict=True
-    ):
-        yield Stop(
-            place=day.problem.places[visit.place].id,
-            arrival_s=arrival_s,
-            start_s=start_s,
-            departure_s=start_s + visit.service_s,
-            pickups=tuple(
-                orders[o].id for leg in visit.legs if not leg.is_delivery for o in leg.shipment.orders
-            ),
-            deliveries=tuple(
-                Delivery(order=orders[o].id, option=k)
-                for leg in visit.legs
-                if leg.is_delivery
-                for o, k in zip(leg.shipment.orders, leg.shipment.options, strict=True)
-            ),
-            trip=trip,
-            break_s=visit.break_s,
-        )
-        trip += visit.is_turn
+    return Solution(routes=tuple(routes_of(day, search.incumbent)), left_out=tuple(left_out))
 
 
 class _Run:
     """The clock of a run, its phases, and those who watch it."""
 
     def __init__(
-        self, limit_s: float, on_progress: OnProgress | None, should_stop: ShouldStop | None
+        self,
+        limit_s: float,
+        on_progress: OnProgress | None,
+        should_stop: ShouldStop | None,
+        clock: Callable[[], float],
     ) -> None:
         self.limit_s = limit_s
-        self._started = time.monotonic()
+        self._clock = clock
+        self._started = clock()
         self._on_progress = on_progress
         self._should_stop = should_stop
         self._search: Search | None = None
@@ -186,7 +159,7 @@ class _Run:
 
     def elapsed_s(self) -> float:
         """Seconds since the start."""
-        return time.monotonic() - self._started
+        return self._clock() - self._started
 
     def left_s(self) -> float:
         """Seconds left to search, so that explaining and checking end in time."""
@@ -211,6 +184,10 @@ class _Run:
     def _told(self) -> bool:
         return self._should_stop is not None and self._should_stop()
 
+    def share(self, phase: Phase) -> float:
+        """Part of the time so far that a phase took."""
+        return self._seconds.get(phase, 0.0) / max(self.elapsed_s(), 1e-9)
+
     def watch(self, search: Search) -> None:
         """Report the best plan of a search from now on."""
         self._search = search
@@ -219,9 +196,9 @@ class _Run:
     def phase(self, phase: Phase) -> Iterator[None]:
         """Measure a phase, and report where the run stands before it."""
         self.report(phase)
-        begun = time.monotonic()
+        begun = self._clock()
         yield
-        self._seconds[phase] = self._seconds.get(phase, 0.0) + time.monotonic() - begun
+        self._seconds[phase] = self._seconds.get(phase, 0.0) + self._clock() - begun
 
     def report(self, phase: Phase) -> None:
         """Tell whoever listens where the run stands."""

@@ -75,8 +75,14 @@ class View:
         data = _Data(day, fleet, moments, required, surcharges or {})
         self.data = data.build(delivered_only, self._pairs, [available[index] for index in self._types])
 
+    @property
+    def unit_cost(self) -> int:
+        """What a metre or a second costs at most, in PyVRP's units."""
+        types = self.data.vehicle_types()
+        return max(1, *(max(t.unit_distance_cost, t.unit_duration_cost) for t in types))
+
     def routes_of(self, vehicle: VehicleClass, legs: Sequence[Leg]) -> list[pyvrp.Route]:
-        """Return the trips of a shift of ours as PyVRP's routes."""
+        """Return the trips of a shift of ours as PyVRP's routes, without shipments that are not in view."""
         routes: list[pyvrp.Route] = []
         trip: list[pyvrp.Activity] = []
         for leg in (*legs, None):
@@ -107,9 +113,11 @@ class View:
         return self.day.classes[self._types[route.vehicle_type()]]
 
     def _activity(self, leg: Leg) -> pyvrp.Activity | None:
-        letter, index = self._name[leg.shipment.orders, leg.shipment.options]
+        letter, index = self._name.get((leg.shipment.orders, leg.shipment.options), ("", None))
+        if index is None or (letter and not leg.is_delivery):
+            return None
         if letter:
-            return pyvrp.Activity(f"{letter}{index}") if leg.is_delivery else None
+            return pyvrp.Activity(f"{letter}{index}")
         return pyvrp.Activity(f"{'U' if leg.is_delivery else 'L'}{index}")
 
 

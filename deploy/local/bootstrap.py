@@ -1,4 +1,4 @@
-"""Make or mend ``.venv`` so that it holds exactly what the lock file lists; quick if it does already."""
+"""Make or mend an environment so that it holds exactly what its lock file lists; quick if it does already."""
 
 import sys
 
@@ -56,19 +56,24 @@ class SetUpError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """The virtual environment of a project, and the notes about it that lie inside."""
+    """
+    A virtual environment of a project, and the notes about it that lie inside.
+
+    The one to work in, ``dev``, is ``.venv``; others lie below ``var``.
+    """
 
     project: Path
+    packages: str = "dev"
 
     @property
     def folder(self) -> Path:
         """Return where it lies."""
-        return self.project / ".venv"
+        return self.project / (".venv" if self.packages == "dev" else f"var/venv-{self.packages}")
 
     @property
     def lock(self) -> Path:
         """Return the file that lists what it must hold."""
-        return self.project / "requirements" / "dev.txt"
+        return self.project / "requirements" / f"{self.packages}.txt"
 
     @property
     def python(self) -> Path:
@@ -109,9 +114,9 @@ class Environment:
         return self.finished.read_text() if self.finished.exists() else ""
 
 
-def set_up(project: Path, *, exactly: bool = False) -> None:
+def set_up(project: Path, *, packages: str = "dev", exactly: bool = False) -> None:
     """
-    Bring the project's environment in line with its lock file.
+    Bring an environment of the project in line with its lock file.
 
     With ``exactly`` it is made from the present interpreter, even if the machine has a quicker one.
 
@@ -120,11 +125,11 @@ def set_up(project: Path, *, exactly: bool = False) -> None:
     SetUpError
         If neither uv nor pip could install what the lock file lists.
     """
-    environment = Environment(project)
+    environment = Environment(project, packages)
     with _alone(project / "var"):
         if environment.is_complete():
             return
-        print("Setting up .venv …", flush=True)
+        print(f"Setting up {environment.folder.relative_to(project)} …", flush=True)
         if not environment.is_mendable():
             own = Path(sys.executable).resolve()
             _make(environment, own if exactly else quickest([own, *_others_of_this_version()]))
@@ -235,6 +240,9 @@ def main() -> int:
     parser.add_argument(
         "--exactly", action="store_true", help="use this Python, even if the machine has a quicker one"
     )
+    parser.add_argument(
+        "--packages", default="dev", choices=("dev", "bench"), help="which of requirements/*.txt"
+    )
     parser.add_argument("--uv", action="store_true", help="set nothing up, but print where uv is")
     asked = parser.parse_args()
     _leave_the_environment()
@@ -244,7 +252,7 @@ def main() -> int:
         if asked.uv:
             print(_uv_or_error())
         else:
-            set_up(PROJECT, exactly=asked.exactly)
+            set_up(PROJECT, packages=asked.packages, exactly=asked.exactly)
     except SetUpError as error:
         print(error, file=sys.stderr)
         return 1

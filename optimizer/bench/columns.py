@@ -7,7 +7,7 @@ from typing import Any
 from optimizer.compartments import Room
 from optimizer.day import Day
 from optimizer.insertion import Tour, construct, idle_tours
-from optimizer.master import Pool, _model
+from optimizer.master import Pool, build
 from optimizer.peers.plan import nearest
 from optimizer.problem import Problem
 from optimizer.schedule import Timetable, evaluate
@@ -25,9 +25,9 @@ def build_seconds(problem: Problem, num_columns: int = NUM_COLUMNS) -> dict[str,
     pool = _pool(day, room, num_columns)
     columns = list(pool)
     begun_s = time.process_time()
-    model, _ = _model(day, room, columns)
+    model, _ = build(day, room, columns)
     build_s = time.process_time() - begun_s
-    return {"columns": len(columns), "rows": len(model.constraints), "build_s": round(build_s, 3)}
+    return {"columns": len(columns), "rows": len(model.constraints()), "build_s": round(build_s, 3)}
 
 
 def _pool(day: Day, room: Room, num_columns: int) -> Pool:

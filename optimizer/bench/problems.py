@@ -1,16 +1,17 @@
 """The problems of the benchmark by name: public instances, and generated days of a region."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
-from typing import Any
 
 from optimizer import instances
 from optimizer.checks import ProblemError
 from optimizer.generator import RegionSize, generate
 from optimizer.problem import Place, Problem
 
-#: Of every how many compartments a tight day has one.
+#: A tight day has one of so many compartments, but of each kind at least one.
 TIGHT = 3
 #: Compartments of each kind of a day on which they never bind.
 PLENTY = 10_000
@@ -29,7 +30,7 @@ def load(name: str, objective: str, data: Path) -> Problem:
         If the name means nothing.
     """
     kind, *numbers = name.split("-")
-    if kind in ("region", "tight", "large") and len(numbers) == 2:
+    if kind in ("region", "tight", "large") and len(numbers) == 2 and all(n.isdecimal() for n in numbers):
         problem = generate(int(numbers[1]), _size(kind, int(numbers[0])))
         return tightened(problem) if kind == "tight" else problem
     file = next((data / "instances").glob(f"*/{name}.txt"), None)
@@ -54,7 +55,9 @@ def _size(kind: str, num_orders: int) -> RegionSize:
 
 def tightened(problem: Problem) -> Problem:
     """Return the problem with a fraction of its compartments."""
-    return replace(problem, places=tuple(_restocked(p, lambda count: count // TIGHT) for p in problem.places))
+    return replace(
+        problem, places=tuple(_restocked(p, lambda count: ceil(count / TIGHT)) for p in problem.places)
+    )
 
 
 def roomy(problem: Problem) -> Problem:
@@ -62,7 +65,7 @@ def roomy(problem: Problem) -> Problem:
     return replace(problem, places=tuple(_restocked(p, lambda _: PLENTY) for p in problem.places))
 
 
-def _restocked(place: Place, count: Any) -> Place:
+def _restocked(place: Place, count: Callable[[int], int]) -> Place:
     if place.compartments is None:
         return place
     stock = tuple(replace(kind, count=count(kind.count)) for kind in place.compartments)

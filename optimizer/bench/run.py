@@ -61,10 +61,12 @@ def _ours(case: "Case", problem: "Problem", folder: Path) -> Record:
     from optimizer.solve import solve
 
     first: Record = {}
+    seen: list[str] = []
 
     def note(progress: "Progress") -> None:
-        if not first and progress.phase not in ("travel", "assignment", "construction"):
+        if "construction" in seen and progress.phase != "construction" and not first:
             first.update(first_s=progress.elapsed_s, first_cost=progress.cost_cents)
+        seen.append(progress.phase)
 
     solved = problems.roomy(problem) if case.solver == suites.ROOMY else problem
     with nullcontext() if case.alone else _clock_of_this_process():

@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from optimizer.bench.memory import session_mib
 from optimizer.bench.suites import GIVEN_OURS, Case
 
 Record = dict[str, Any]
@@ -23,6 +24,8 @@ Record = dict[str, Any]
 PACKAGES = {"pyvrp": "pyvrp", "pyvrp 15": "pyvrp", "ortools": "ortools", "vroom": "pyvroom"}
 #: A case that takes so many times its seconds, and so many seconds more, is ended.
 PATIENCE, GRACE_S = 4.0, 180.0
+#: Every so many seconds the memory of a run is looked at.
+LOOK_S = 0.5
 #: One core for each process, whatever its libraries would like.
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA")}
 RESULTS = "results.jsonl"
@@ -125,14 +128,15 @@ def run_all(
         ([case for case in cases if case.alone], 1),
     ]
     for stage, at_once in stages:
-        children = _Children()
+        children = _Children(data, results.folder)
         with ThreadPoolExecutor(at_once) as executor:
 
             def one(case: Case, children: "_Children" = children) -> None:
-                record = children.run(case, data, results.folder)
-                record = {**case.to_json(), "revision": revision_of(case, revision), **record}
-                results.add(record)
-                tell(record)
+                record = children.run(case)
+                if not children.ended:
+                    record = {**case.to_json(), "revision": revision_of(case, revision), **record}
+                    results.add(record)
+                    tell(record)
 
             try:
                 for _ in executor.map(one, stage):
@@ -144,20 +148,34 @@ def run_all(
 
 
 class _Children:
-    """The processes of one stage."""
+    """The processes of one stage; once they were ended none starts any more."""
 
-    def __init__(self) -> None:
+    def __init__(self, data: Path, folder: Path) -> None:
+        self._words = [str(data), str(folder)]
         self._running: set[subprocess.Popen[str]] = set()
-        self._ended = False
+        self.ended = False
 
-    def run(self, case: Case, data: Path, folder: Path) -> Record:
+    def run(self, case: Case) -> Record:
         """Run a case, and return its record; a process that fails, hangs or is killed is one too."""
-        words = [json.dumps(case.to_json()), str(data), str(folder)]
-        threads = {} if case.alone else ONE_THREAD
         begun_s = time.monotonic()
+        child = self._start(case)
+        out, err, peak_mib = _attended(child, begun_s + PATIENCE * case.seconds + GRACE_S)
+        self._running.discard(child)
+        if child.returncode == 0:
+            record = json.loads(out.splitlines()[-1])
+            return {"status": "done", **record, "peak_mib": max(peak_mib, record["peak_mib"])}
+        return {
+            "status": "failed",
+            "exit": child.returncode,
+            "error": (err.strip().splitlines() or ["no message"])[-1][:300],
+            "wall_s": round(time.monotonic() - begun_s, 2),
+            "peak_mib": peak_mib,
+        }
+
+    def _start(self, case: Case) -> subprocess.Popen[str]:
         child = subprocess.Popen(
-            [sys.executable, "-m", "optimizer.bench.run", *words],
-            env=os.environ | threads,
+            [sys.executable, "-m", "optimizer.bench.run", json.dumps(case.to_json()), *self._words],
+            env=os.environ | ({} if case.alone else ONE_THREAD),
             cwd=_PACKAGE.parent,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -166,33 +184,33 @@ class _Children:
             start_new_session=True,
         )
         self._running.add(child)
-        if self._ended:
+        if self.ended:
             _kill(child)
-        try:
-            out, err = child.communicate(timeout=PATIENCE * case.seconds + GRACE_S)
-        except subprocess.TimeoutExpired:
-            _kill(child)
-            child.communicate()
-            return _failure("took too long", time.monotonic() - begun_s)
-        finally:
-            self._running.discard(child)
-        if child.returncode:
-            last = (err.strip().splitlines() or ["no message"])[-1]
-            return _failure(f"status {child.returncode}: {last}"[:300], time.monotonic() - begun_s)
-        return {"status": "done", **json.loads(out.splitlines()[-1])}
+        return child
 
     def end(self) -> None:
         """Kill whatever runs, and whatever starts yet."""
-        self._ended = True
+        self.ended = True
         for child in list(self._running):
             _kill(child)
+
+
+def _attended(child: subprocess.Popen[str], latest_s: float) -> tuple[str, str, int]:
+    """Wait for a process, no longer than to a moment; return its output, its errors and its peak in MiB."""
+    peak_mib = 0
+    while time.monotonic() < latest_s:
+        try:
+            out, err = child.communicate(timeout=LOOK_S)
+        except subprocess.TimeoutExpired:
+            peak_mib = max(peak_mib, session_mib(child.pid))
+        else:
+            return out, err, peak_mib
+    _kill(child)
+    child.communicate()
+    return "", "took too long", peak_mib
 
 
 def _kill(child: subprocess.Popen[str]) -> None:
     """Kill a process with all that it started."""
     if child.poll() is None:
         os.killpg(child.pid, signal.SIGKILL)
-
-
-def _failure(reason: str, seconds: float) -> Record:
-    return {"status": "failed", "error": reason, "wall_s": round(seconds, 2)}

@@ -1,6 +1,9 @@
 """
 OR-Tools routing: parallel cheapest insertion, then guided local search, on the whole of one assignment.
 
+Where its insertion is not ready in a quarter of the time, or poorer than ours, the search starts from ours:
+of 300 orders it carried 88 where ours carried nearly all.
+
 Nodes 2 *i* and 2 *i* + 1 are the pickup and the delivery of shipment *i*; the ends of runs follow. Not known
 to it: breaks.
 """
@@ -15,13 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.day import Day, Shipment, VehicleClass, Windows
+from optimizer.day import Day, Leg, Shipment, VehicleClass, Windows
+from optimizer.insertion import construct, idle_tours
 from optimizer.peers.view import Route, View, possible, prize_cents, view
 
 #: 18,000 units are a cent: the least common multiple of 1,000 m and 3,600 s keeps all costs whole.
 UNITS_PER_CENT = 18_000
+#: Part of the time for its own first plan.
+FIRST = 0.25
 #: Part of the time for which the search is not taken up again.
-REST = 0.03
+REST = 0.05
 
 
 class _Model:
@@ -125,6 +131,30 @@ class _Model:
                 allowed = [n for n, vehicle in enumerate(self.fleet) if vehicle.index in shipment.classes]
                 routing.VehicleVar(index).SetValues([-1, *allowed])
 
+    def constructed(self) -> Any:
+        """
+        Return the plan of our construction, in so far as the model finds no fault with it.
+
+        It counts every leg of a stop for itself, so that a route may break a limit here that stops keep.
+        """
+        tours = idle_tours(self.day)
+        construct(tours, self.shipments, lambda: False)
+        return self._read([self._readable(number, tour.legs) for number, tour in enumerate(tours)])
+
+    def _readable(self, number: int, legs: Sequence[Leg]) -> list[Leg]:
+        """Return a route, or what of it may ride for any time, or nothing."""
+        patient = [leg for leg in legs if leg.shipment.ride_limit_s is None]
+        before: list[list[Leg]] = [[] for _ in range(number)]
+        after: list[list[Leg]] = [[] for _ in self.fleet[number + 1 :]]
+        return next((list(part) for part in (legs, patient) if self._read([*before, list(part), *after])), [])
+
+    def _read(self, routes: Sequence[Sequence[Leg]]) -> Any:
+        number = {id(shipment): number for number, shipment in enumerate(self.shipments)}
+        indices = [
+            [self._index(2 * number[id(leg.shipment)] + leg.is_delivery) for leg in legs] for legs in routes
+        ]
+        return self.routing.ReadAssignmentFromRoutes(indices, True)
+
     def routes(self, found: Any) -> list[tuple[int, list[int]]]:
         """Return the nodes of each route in use, with the class of its vehicle."""
         routes = []
@@ -161,11 +191,16 @@ def _search(day: Day, shipments: Sequence[Shipment], seconds: float) -> list[tup
     """
     end_s = time.process_time() + seconds
     model = _Model(day, shipments)
-    parameters = _parameters(seconds)
+    parameters = _parameters(FIRST * seconds)
+    parameters.solution_limit = 1
     found = model.routing.SolveWithParameters(parameters)
-    while found and (left_s := end_s - time.process_time()) > max(1.0, REST * seconds):
+    constructed = model.constructed()
+    if constructed and (not found or constructed.ObjectiveValue() < found.ObjectiveValue()):
+        found = constructed
+    parameters = _parameters(seconds)
+    while found and (left_s := end_s - time.process_time()) > REST * seconds:
         parameters.time_limit.FromMilliseconds(int(1000 * left_s))
-        found = model.routing.SolveFromAssignmentWithParameters(found, parameters)
+        found = model.routing.SolveFromAssignmentWithParameters(found, parameters) or found
     return model.routes(found) if found else []
 
 

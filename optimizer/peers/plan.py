@@ -8,10 +8,10 @@ from optimizer.insertion import Tour, cheapest_insertion, homeward, idle_tours, 
 from optimizer.master import Pool
 from optimizer.peers.view import Route
 from optimizer.reachability import Reachability
+from optimizer.routes import routes_of
 from optimizer.schedule import Failure, Timetable, evaluate
 from optimizer.shipments import Assignment
 from optimizer.solution import LeftOut, Reason, Solution
-from optimizer.solve import _routes
 
 #: Positions of a route that are put on the clock when a shipment is inserted.
 NUM_TRIALS = 4
@@ -130,7 +130,7 @@ def _solution(day: Day, tours: Sequence[Tour]) -> Solution:
     carried = {order for column in columns for order, _ in column.orders}
     left = [order for number, order in enumerate(day.problem.orders) if number not in carried]
     return Solution(
-        routes=tuple(_routes(day, columns)),
+        routes=tuple(routes_of(day, columns)),
         left_out=tuple(
             LeftOut(
                 order=order.id,

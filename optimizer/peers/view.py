@@ -7,14 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.day import Day, Leg, Shipment, VehicleClass
+from optimizer.places import NO_WAY
 
 #: A class of vehicles, and the legs of one of its shifts in their order.
 Route = tuple[VehicleClass, list[Leg]]
 #: Plans shipments for some seconds, from a seed.
 Peer = Callable[[Day, Sequence[Shipment], float, int], list[Route]]
-
-#: Distance and duration that no vehicle has.
-FORBIDDEN = 10**7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,10 +35,15 @@ class View:
     location: dict[int, int]
     depot: dict[int, int]
 
+    @property
+    def never_s(self) -> int:
+        """A duration that no shift has, and that is no larger than it must be: VROOM's costs may overflow."""
+        return 1 + max((vehicle.latest_s for vehicle in self.day.classes), default=0)
+
     def tables(self, profile: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """
         Return distances and durations between locations; where there is no way, or none may stop, both are
-        :data:`FORBIDDEN`.
+        :attr:`never_s`.
 
         Returns
         -------
@@ -54,8 +57,8 @@ class View:
         duration = network.arrival_table[np.ix_(rows, rows)].copy()
         duration[:, ends] = np.array(network.duration_s)[np.ix_(rows, rows[ends])]
         closed = np.array([network.closed[place] for place in self.location] + [False] * len(self.depot))
-        barred = closed[:, None] | closed[None, :] | (distance >= FORBIDDEN)
-        distance[barred] = duration[barred] = FORBIDDEN
+        barred = closed[:, None] | closed[None, :] | (distance >= NO_WAY)
+        distance[barred] = duration[barred] = self.never_s
         np.fill_diagonal(distance, 0)
         np.fill_diagonal(duration, 0)
         return distance, duration

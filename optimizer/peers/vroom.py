@@ -1,11 +1,13 @@
 """
-VROOM: construction and local search on the whole of one assignment, at its highest exploration level.
+VROOM: construction and local search on the whole of one assignment, at the highest level that time allows.
 
-It is deterministic and ends of its own accord, mostly long before its time is over. It serves as much as it
-can, by priority, whatever that costs. Not known to it: cost of waiting, longest runs (only longest driving),
-longest times in the vehicle, the penalty of what is left out.
+It is deterministic and ends of its own accord, often long before its time is over. Its first plans heed no
+time limit: the lowest level tells how long the others will take, and the better plan on our clock counts. It
+serves as much as it can, by priority, whatever that costs. Not known to it: cost of waiting, longest times in
+the vehicle, the penalty of what is left out; and shifts end when the longest run does that begins with them.
 """
 
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -13,21 +15,39 @@ from typing import Any
 import vroom
 
 from optimizer.day import Day, Shipment, VehicleClass, Windows
+from optimizer.peers.plan import finished
 from optimizer.peers.view import Route, View, possible, prize_cents, restrictions, view
 
 #: Units of cost in a cent; VROOM takes whole prices of a kilometre and an hour.
 UNITS_PER_CENT = 10
-EXPLORATION = 5
 MAX_PRIORITY = 100
+MAX_LEVEL = 5
+#: A level takes at most about so many times the seconds of the one below.
+GROWTH = 1.8
 #: VROOM keeps distances and times in 32 bits.
 LARGEST = 2**31 - 1
 
 
 def solve(day: Day, shipments: Sequence[Shipment], seconds: float, seed: int) -> list[Route]:
-    """Plan shipments, in at most some seconds; the seed changes nothing."""
+    """Plan shipments, in some CPU seconds at most but for the lowest level; the seed changes nothing."""
     chosen = possible(day, shipments)
     if not chosen:
         return []
+    begun_s = time.process_time()
+    plans = [_plan(day, chosen, 0, seconds)]
+    used_s = time.process_time() - begun_s
+    affordable = [n for n in range(1, MAX_LEVEL + 1) if used_s * GROWTH**n <= seconds - used_s]
+    if affordable:
+        plans.append(_plan(day, chosen, affordable[-1], seconds - used_s))
+    proposals = [_routes(day, chosen, found.routes) for found in plans]
+    return min(proposals, key=lambda routes: finished(day, chosen, routes).cost_cents)
+
+
+def _plan(day: Day, chosen: Sequence[Shipment], level: int, seconds: float) -> Any:
+    return _model(day, chosen).solve(level, nb_threads=1, timeout=timedelta(seconds=seconds))
+
+
+def _model(day: Day, chosen: Sequence[Shipment]) -> vroom.Input:
     seen, tied = view(day, chosen), restrictions(chosen)
     model = vroom.Input()
     for profile in sorted({vehicle.profile for vehicle in day.classes}):
@@ -38,8 +58,7 @@ def solve(day: Day, shipments: Sequence[Shipment], seconds: float, seed: int) ->
     most = max(prize_cents(shipment) for shipment in chosen)
     for number, shipment in enumerate(chosen):
         _add(model, number, shipment, seen, tied, most)
-    found = model.solve(EXPLORATION, nb_threads=1, timeout=timedelta(seconds=seconds))
-    return _routes(day, chosen, found.routes)
+    return model
 
 
 def _vehicle(day: Day, number: int, seen: View, tied: Sequence[frozenset[int]]) -> vroom.Vehicle:
@@ -51,11 +70,16 @@ def _vehicle(day: Day, number: int, seen: View, tied: Sequence[frozenset[int]]) 
         profile=vehicle.profile,
         capacity=vroom.Amount(list(vehicle.capacity)),
         skills={skill for skill, classes in enumerate(tied) if vehicle.index in classes},
-        time_window=vroom.TimeWindow(vehicle.earliest_s, vehicle.latest_s),
+        time_window=vroom.TimeWindow(vehicle.earliest_s, _latest_s(vehicle)),
         costs=_costs(vehicle),
         max_travel_time=min(vehicle.max_duration_s, LARGEST),
         max_distance=min(vehicle.range_m, LARGEST),
     )
+
+
+def _latest_s(vehicle: VehicleClass) -> int:
+    """Return the end of a shift that cannot become longer than the longest run."""
+    return min(vehicle.latest_s, vehicle.earliest_s + vehicle.max_duration_s)
 
 
 def _costs(vehicle: VehicleClass) -> vroom.VehicleCosts:

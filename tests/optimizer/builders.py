@@ -1,18 +1,22 @@
 """
 Problems on a straight road: a place lies at a number of kilometres, every kilometre takes 100 seconds.
 
-Each builder has a default for everything, so a test names only what matters.
+Each builder has a default for everything, so a test names only what matters; what a builder does not know
+is handed on to the class it builds.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from optimizer.problem import (
+    NO_WAY,
     CompartmentDemand,
     Compartments,
     DeliveryOption,
     Load,
+    OnBoard,
     Order,
     ParcelClass,
     Place,
@@ -22,6 +26,7 @@ from optimizer.problem import (
     Temperature,
     TimeWindow,
     TravelMatrix,
+    UnderWay,
     Vehicle,
     Zone,
 )
@@ -73,6 +78,7 @@ def a_vehicle(
     cost_per_km_cents: int = 10,
     cost_per_hour_cents: int = 360,
     co2e_g_per_km: int = 0,
+    **more: Any,
 ) -> Vehicle:
     return Vehicle(
         id=name,
@@ -87,6 +93,27 @@ def a_vehicle(
         cost_per_km_cents=cost_per_km_cents,
         cost_per_hour_cents=cost_per_hour_cents,
         co2e_g_per_km=co2e_g_per_km,
+        **more,
+    )
+
+
+def under_way(
+    place: str = "shop",
+    free_s: int = EIGHT + 500,
+    *,
+    started_s: int = EIGHT,
+    on_board: Sequence[str] = (),
+    loaded_s: int | None = None,
+    **more: Any,
+) -> UnderWay:
+    """Build a vehicle's state; by default its last stop is over at the moment at which it is free."""
+    moment_s = free_s if loaded_s is None else loaded_s
+    return UnderWay(
+        place=place,
+        free_s=free_s,
+        started_s=started_s,
+        on_board=tuple(OnBoard(order=name, loaded_s=moment_s) for name in on_board),
+        **more,
     )
 
 
@@ -105,9 +132,17 @@ def an_order(
     penalty_cents: int = 100_000,
     handling_s: int = 0,
     low: bool = False,
+    ranks: Sequence[int] = (),
+    option_handling_s: int = 0,
+    **more: Any,
 ) -> Order:
-    """Build an order; ``to`` names its place, or its places with their preference penalties."""
+    """
+    Build an order; ``to`` names its place, or its places with their preference penalties.
+
+    Its options have the ``ranks`` given, by default 0, and each takes ``option_handling_s``.
+    """
     options = {to: 0} if isinstance(to, str) else to
+    ranked = zip(options.items(), ranks or [0] * len(options), strict=True)
     return Order(
         id=name,
         household=f"household of {name}",
@@ -119,10 +154,14 @@ def an_order(
                 size=size, temperature=temperature, count=count, volume_cm3=volume_cm3, weight_g=weight_g
             ),
         ),
-        options=tuple(DeliveryOption(place=p, preference_penalty_cents=c) for p, c in options.items()),
+        options=tuple(
+            DeliveryOption(place=p, preference_penalty_cents=c, rank=rank, handling_s=option_handling_s)
+            for (p, c), rank in ranked
+        ),
         unserved_penalty_cents=penalty_cents,
         compartments=(CompartmentDemand(temperature=temperature, size=size, low=low),),
         handling_s_per_parcel=handling_s,
+        **more,
     )
 
 
@@ -134,8 +173,14 @@ def a_problem(
     zones: Sequence[Zone] = (),
     co2e_price_cents_per_kg: int = 0,
     max_ride_s: Mapping[Temperature, int] | None = None,
+    no_way: Sequence[tuple[str, str]] = (),
+    **more: Any,
 ) -> Problem:
-    """Build a problem with the hub at 0 km, the shop at 5 km and the point at 10 km."""
+    """
+    Build a problem with the hub at 0 km, the shop at 5 km and the point at 10 km.
+
+    ``no_way`` names pairs of places, from and to, between which nothing can travel.
+    """
     if places is None:
         places = (a_place("shop", 5), a_place("point", 10))
     if all(place.id != "hub" for place in places):
@@ -146,20 +191,24 @@ def a_problem(
         orders=(an_order(),) if orders is None else tuple(orders),
         zones=tuple(zones),
         profiles=(Profile(id="van", speed_m_s=10), Profile(id="bike", speed_m_s=5)),
-        matrices=(_along_the_road("van", places), _along_the_road("bike", places)),
+        matrices=(_along_the_road("van", places, no_way), _along_the_road("bike", places, no_way)),
         co2e_price_cents_per_kg=co2e_price_cents_per_kg,
         max_ride_s=max_ride_s or {},
+        **more,
     )
 
 
-def _along_the_road(profile: str, places: Sequence[Place]) -> TravelMatrix:
+def _along_the_road(
+    profile: str, places: Sequence[Place], no_way: Sequence[tuple[str, str]] = ()
+) -> TravelMatrix:
     km = np.array([(place.latitude - 52) * 111 for place in places])
     apart = np.abs(km[:, None] - km[None, :])
-    return TravelMatrix(
-        profile=profile,
-        distance_m=np.rint(1000 * apart).astype(np.int64),
-        duration_s=np.rint(SECONDS_PER_KM * apart).astype(np.int64),
-    )
+    distance_m = np.rint(1000 * apart).astype(np.int64)
+    duration_s = np.rint(SECONDS_PER_KM * apart).astype(np.int64)
+    position = {place.id: index for index, place in enumerate(places)}
+    for one, other in no_way:
+        distance_m[position[one], position[other]] = duration_s[position[one], position[other]] = NO_WAY
+    return TravelMatrix(profile=profile, distance_m=distance_m, duration_s=duration_s)
 
 
 def solved(problem: Problem, *, iterations: int = 20, seed: int = 0) -> Solution:

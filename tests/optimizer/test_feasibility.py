@@ -7,9 +7,28 @@ from typing import Any
 import pytest
 
 from optimizer.feasibility import violations
-from optimizer.problem import CompartmentDemand, Load, Problem, Size, Temperature, Zone
+from optimizer.problem import (
+    BreakRule,
+    CompartmentDemand,
+    Load,
+    Problem,
+    Promise,
+    RankLimit,
+    Size,
+    Temperature,
+    WorkingTime,
+    Zone,
+)
 from optimizer.solution import Delivery, LeftOut, Reason, Route, Solution, Stop
-from tests.optimizer.builders import EIGHT, a_place, a_problem, a_vehicle, an_order, solved
+from tests.optimizer.builders import (
+    EIGHT,
+    a_place,
+    a_problem,
+    a_vehicle,
+    an_order,
+    solved,
+    under_way,
+)
 
 AMBIENT = Temperature.AMBIENT
 
@@ -166,6 +185,34 @@ def _with_point(**changes: Any) -> Problem:
     return replace(day, places=tuple(changed))
 
 
+def _with_spare(**changes: Any) -> Problem:
+    day = a_day()
+    return replace(day, vehicles=(day.vehicles[0], replace(day.vehicles[1], **changes)))
+
+
+def _with_options(**changes: Any) -> Problem:
+    options = tuple(replace(option, **changes) for option in a_day().orders[0].options)
+    return _with_orders(options=options)
+
+
+def _promised(**promise: Any) -> Problem:
+    return _with_orders(promise=Promise(**promise))
+
+
+def _working(**rules: Any) -> Problem:
+    return _with_vehicle(working_time=WorkingTime(**rules))
+
+
+def _with_forecast(forecast: int) -> Problem:
+    stock = a_day().place_by_id["point"].compartments or ()
+    return _with_point(compartments=tuple(replace(kind, forecast=forecast) for kind in stock))
+
+
+def _without_way(one: str, other: str) -> Problem:
+    places = a_day().places
+    return replace(a_day(), matrices=a_problem(places=places, no_way=[(one, other)]).matrices)
+
+
 CENTRE = Zone(
     id="z", ring=((8.9, 52.08), (9.1, 52.08), (9.1, 52.1), (8.9, 52.1)), forbidden_profiles=("van",)
 )
@@ -192,6 +239,74 @@ TIGHTENED: dict[str, tuple[Callable[[], Problem], str]] = {
     ),
     "counter volume": (lambda: _with_point(volume_limit_cm3=19_999), "holds 20000"),
     "ride": (lambda: _tightened(max_ride_s={AMBIENT: 1}), "s in the vehicle"),
+    "skill": (lambda: _with_orders(skills=("stairs",)), "order one asks for stairs"),
+    "pin": (lambda: _with_orders(vehicles=("spare",)), "order one may not be carried by it"),
+    "transfer": (lambda: _with_orders(transfer_place="counter"), "order one changes vehicles"),
+    "way": (lambda: _without_way("shop", "point"), "goes from shop to point, where there is no way"),
+    "way home": (lambda: _without_way("point", "hub"), "goes from point to hub, where there is no way"),
+    "rank": (
+        lambda: replace(_with_options(rank=1), rank_limits=(RankLimit(rank=0, most=1),)),
+        "2 orders go beyond rank 0, of at most 1",
+    ),
+    "forecast": (lambda: _with_forecast(1), "no ambient compartment left for size S"),
+    "handing over": (lambda: _with_options(handling_s=5), "leaves point at a wrong moment"),
+    "promised moment": (
+        lambda: replace(_promised(latest_s=EIGHT), late_cents_per_hour=3_600),
+        "lateness_cents is 0, not",
+    ),
+    "promised vehicle": (
+        lambda: replace(_promised(vehicle="spare"), moved_cents=7),
+        "stability_cents is 0, not 14.0",
+    ),
+    "longest work": (lambda: _working(max_work_s=2_000), "asks for 2200 s of work"),
+    "breaks": (
+        lambda: _working(rules=(BreakRule(work_s=2_000, break_s=900),)),
+        "has breaks of 0 s in 2200 s of work",
+    ),
+    "unbroken work": (lambda: _working(max_unbroken_s=2_000), "2200 s of work without a break"),
+    "trips": (lambda: _with_vehicle(max_trips=1, under_way=under_way(trips=2)), "to trip 2, not 1"),
+    "free later": (
+        lambda: _with_vehicle(under_way=under_way("hub", EIGHT + 1)),
+        "does not go on when the vehicle is free",
+    ),
+    "under way elsewhere": (lambda: _with_vehicle(under_way=under_way("counter", EIGHT)), "arrives at shop at"),
+    "under way without a route": (
+        lambda: _with_spare(under_way=under_way("hub")),
+        "vehicle spare is under way, but has no route",
+    ),
+    "on board of another": (
+        lambda: _with_spare(under_way=under_way("hub", on_board=["one"])),
+        "order one is on board of spare, not of van",
+    ),
+    "on board already": (
+        lambda: _with_vehicle(under_way=under_way("hub", EIGHT, on_board=["one"])),
+        "order one is picked up twice",
+    ),
+    "run begun long ago": (
+        lambda: _with_vehicle(max_duration_s=2_300, under_way=under_way("hub", EIGHT, started_s=EIGHT - 101)),
+        "lasts too long",
+    ),
+    "work begun long ago": (
+        lambda: replace(
+            _working(max_work_s=2_300),
+            vehicles=(
+                replace(
+                    _working(max_work_s=2_300).vehicles[0],
+                    under_way=under_way("hub", EIGHT, started_s=EIGHT - 101),
+                ),
+                a_day().vehicles[1],
+            ),
+        ),
+        "asks for 2301 s of work",
+    ),
+    "driven before": (
+        lambda: _with_vehicle(range_m=20_000, under_way=under_way("hub", EIGHT, driven_m=1)),
+        "drives 20001 m on one charge of 20000",
+    ),
+    "fixed cost of a run begun": (
+        lambda: _with_vehicle(under_way=under_way("hub", EIGHT)),
+        "fixed_cents is 100, not 0.0",
+    ),
 }
 
 
@@ -213,3 +328,70 @@ def test_a_large_compartment_takes_small_goods_but_not_the_other_way_round() -> 
     claims = tuple(replace(claim, size=Size.L) for claim in day.orders[0].compartments)
     found = violations(_with_orders(compartments=claims), solution)
     assert any("left for size L" in violation for violation in found)
+
+
+def a_day_of_trips() -> Problem:
+    """Two orders for a bike that carries one of them, and whose driver rests on the way."""
+    rules = WorkingTime(rules=(BreakRule(work_s=4_000, break_s=900),))
+    bike = a_vehicle(
+        capacity=Load(weight_g=1_000, volume_cm3=10**6),
+        range_m=25_000,
+        max_trips=2,
+        turnaround_s=600,
+        working_time=rules,
+    )
+    return a_problem(orders=[an_order("one"), an_order("two")], vehicles=[bike])
+
+
+def the_rest(solution: Solution) -> int:
+    """Return the position of the stop at which the driver rests."""
+    return next(position for position, stop in enumerate(the_route(solution).stops) if stop.break_s)
+
+
+#: Shop, point, hub, shop, point: the vehicle turns at the third stop.
+TRIPS: dict[str, tuple[Callable[[Solution], Solution], str]] = {
+    "a stop belongs to another trip": (lambda s: with_stop(s, 3, trip=1), "belongs to trip 2, not 1"),
+    "the turn is left out": (
+        lambda s: with_route(s, stops=(*the_route(s).stops[:2], *the_route(s).stops[3:])),
+        "m on one charge of 25000",
+    ),
+    "the vehicle turns elsewhere": (lambda s: with_stop(s, 2, place="shop"), "turns at shop"),
+    "the charge takes no time": (
+        lambda s: with_stop(s, 2, departure_s=the_route(s).stops[2].start_s),
+        "leaves hub at a wrong moment",
+    ),
+    "the break is short": (lambda s: with_stop(s, the_rest(s), break_s=899), "too short to be one"),
+    "nobody rests": (lambda s: with_stop(s, the_rest(s), break_s=0), "has breaks of 0 s"),
+    "work begins during the break": (
+        lambda s: with_stop(s, the_rest(s), break_s=10_000),
+        "before it arrives and rests",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TRIPS)
+def test_a_corrupted_trip_or_break_is_noticed(case: str) -> None:
+    corrupt, sentence = TRIPS[case]
+    problem = a_day_of_trips()
+    solution = solved(problem)
+    assert violations(problem, solution) == []
+
+    found = violations(problem, corrupt(solution))
+
+    assert any(sentence in violation for violation in found), found
+
+
+def test_a_trip_too_many_is_noticed() -> None:
+    problem = a_day_of_trips()
+    (bike,) = problem.vehicles
+    once = replace(problem, vehicles=(replace(bike, max_trips=1),))
+
+    assert "route of van: makes 2 trips of at most 1" in violations(once, solved(problem))
+
+
+def test_goods_that_ride_since_before_the_plan_are_noticed() -> None:
+    vehicles = [a_vehicle(under_way=under_way(on_board=["order"], loaded_s=moment)) for moment in (EIGHT, 1)]
+    fresh, stale = (a_problem(vehicles=[one], max_ride_s={AMBIENT: 1_000}) for one in vehicles)
+
+    assert violations(fresh, solved(fresh)) == []
+    assert any("s in the vehicle" in sentence for sentence in violations(stale, solved(fresh)))

@@ -159,14 +159,28 @@ def test_a_visit_that_would_begin_after_its_window_is_too_late() -> None:
     assert on_the_clock(instances.delivery_options(in_time), (0, 0), done=[(0, False), (0, True)])
 
 
-def test_doors_ranks_and_service_levels_are_what_the_instance_says() -> None:
+@pytest.mark.parametrize(("num_customers", "second", "third"), [(4, 0, 0), (14, 2, 1), (25, 5, 2)])
+def test_of_five_customers_four_get_their_first_wish_and_of_ten_nine_their_second(
+    num_customers: int, second: int, third: int
+) -> None:
+    customers = [f"{n} 1" for n in range(num_customers)]
+    options = [f"{n} 2 {n} 0 5 0" for n in range(num_customers)]
+    lines = [line for line in OPTIONS.splitlines() if len(line.split()) not in (2, 6)]
+    at = lines.index("LOCATION XCOORD YCOORD CAP READY DUE TYP SERVICETIME")
+    lines[at:at] = ["CUSTOMER DEMAND", *customers]
+    lines += ["OPTION LOCATION CUSTOMER PRIO SERVICETIME COST", *options]
+
+    limits = instances.delivery_options("\n".join(lines)).rank_limits
+
+    assert [(limit.rank, limit.most) for limit in limits] == [(0, second), (1, third)]
+
+
+def test_doors_and_ranks_are_what_the_instance_says() -> None:
     problem = instances.delivery_options(OPTIONS)
 
     stock = {place.id: place.compartments and place.compartments[0].count for place in problem.places}
     assert stock == {"0": None, "1": 1, "2": None}
     assert [option.rank for option in problem.orders[1].options] == [1, 0]
-    # With two customers not even one may miss its best wish: a fifth of two is less than one.
-    assert [(limit.rank, limit.most) for limit in problem.rank_limits] == [(0, 0), (1, 0)]
 
 
 def test_locations_with_the_same_coordinates_are_served_one_by_one() -> None:

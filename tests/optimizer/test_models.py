@@ -1,14 +1,15 @@
 """The two PuLP models: each constraint has a day in which it bites."""
 
 from optimizer import solver
-from optimizer.assignment import assign, fill
+from optimizer.assignment import assign, fill, proximity_costs
 from optimizer.compartments import Room
 from optimizer.day import Day
-from optimizer.master import Column, Pool, plan_cost, select
+from optimizer.master import Column, Pool, plan_cost, relax, select
 from optimizer.problem import Problem, Size, Temperature
+from optimizer.reachability import Reachability
 from optimizer.schedule import Timetable, evaluate
 from optimizer.shipments import consolidate, shipment_of
-from tests.optimizer.builders import a_place, a_problem, a_vehicle, an_order
+from tests.optimizer.builders import a_place, a_problem, a_vehicle, an_order, under_way
 
 LIMITS = solver.Limits(seconds=10)
 AMBIENT = Temperature.AMBIENT
@@ -29,6 +30,14 @@ def a_column(day: Day, pool: Pool, *orders: tuple[int, int]) -> Column:
     return pool.add(day.classes[0], timetable)
 
 
+def selected(day: Day, pool: Pool, incumbent: list[Column], limits: solver.Limits = LIMITS) -> list[Column]:
+    """Return what the master drives; only its choice has limits, not its relaxation."""
+    room, columns = Room(day), list(pool)
+    relaxation = relax(day, room, columns, LIMITS)
+    assert relaxation is not None
+    return select(day, room, columns, incumbent, relaxation, limits)
+
+
 def lockers(*counts: tuple[Size, int]) -> Problem:
     """Two orders, small and medium, for a locker."""
     stock = [(AMBIENT, size, count) for size, count in counts]
@@ -44,6 +53,18 @@ def test_each_order_gets_its_cheapest_option() -> None:
     problem = a_problem(places=places, orders=[an_order(to={"point": 0, "other": 0})])
 
     assert assigned(problem, {0: {0: 9.0, 1: 5.0}}) == {0: 1}
+
+
+def test_an_option_is_estimated_from_the_shop_but_goods_on_board_from_where_they_are() -> None:
+    orders = [an_order("on board", to={"point": 7}), an_order("waits", to={"point": 7})]
+    vehicle = a_vehicle(under_way=under_way("hub", on_board=["on board"]))
+    day = Day(a_problem(orders=orders, vehicles=[vehicle], no_way=[("hub", "shop")]))
+    reach = Reachability(day)
+
+    costs = proximity_costs(day, reach, [0, 1])
+
+    # 10 km at 10 cents, 1,000 s at 0.1 cents, shared with another order; no way leads to what waits.
+    assert costs == {0: {0: 7 + 200 / 2}, 1: {}}
 
 
 def test_a_small_bundle_may_take_a_medium_compartment_but_not_from_a_medium_one() -> None:
@@ -102,53 +123,48 @@ def test_filling_keeps_what_is_chosen_and_serves_the_dearest_first() -> None:
 
 def test_the_master_replaces_two_runs_by_a_cheaper_one() -> None:
     day = Day(lockers((Size.M, 2)))
-    room = Room(day)
-    pool = Pool(room)
+    pool = Pool(Room(day))
     apart = [a_column(day, pool, (0, 0)), a_column(day, pool, (1, 0))]
     together = a_column(day, pool, (0, 0), (1, 0))
 
-    assert select(day, room, list(pool), apart, LIMITS) == [together]
+    assert selected(day, pool, apart) == [together]
 
 
 def test_the_master_drives_no_more_runs_than_there_are_vehicles() -> None:
     problem = a_problem(orders=[an_order("one"), an_order("two")], vehicles=[a_vehicle()])
     day = Day(problem)
-    room = Room(day)
-    pool = Pool(room)
+    pool = Pool(Room(day))
     a_column(day, pool, (0, 0))
     a_column(day, pool, (1, 0))
 
-    assert len(select(day, room, list(pool), [], LIMITS)) == 1
+    assert len(selected(day, pool, [])) == 1
 
 
 def test_the_master_promises_no_compartment_twice() -> None:
     day = Day(lockers((Size.M, 1)))
-    room = Room(day)
-    pool = Pool(room)
+    pool = Pool(Room(day))
     a_column(day, pool, (0, 0))
     a_column(day, pool, (1, 0))
 
-    assert len(select(day, room, list(pool), [], LIMITS)) == 1
+    assert len(selected(day, pool, [])) == 1
 
 
 def test_the_master_promises_no_low_door_twice() -> None:
     day = Day(low_doors(1, 5, True, True))
-    room = Room(day)
-    pool = Pool(room)
+    pool = Pool(Room(day))
     a_column(day, pool, (0, 0))
     a_column(day, pool, (1, 0))
 
-    assert len(select(day, room, list(pool), [], LIMITS)) == 1
+    assert len(selected(day, pool, [])) == 1
 
 
 def test_the_master_never_returns_worse_than_it_was_given() -> None:
     day = Day(lockers((Size.M, 2)))
-    room = Room(day)
-    pool = Pool(room)
+    pool = Pool(Room(day))
     together = a_column(day, pool, (0, 0), (1, 0))
     a_column(day, pool, (0, 0))
 
-    chosen = select(day, room, list(pool), [together], solver.Limits(seconds=0))
+    chosen = selected(day, pool, [together], solver.Limits(seconds=0))
 
     assert chosen == [together]
     assert plan_cost(day, chosen) < plan_cost(day, [])
@@ -186,3 +202,24 @@ def test_a_shipment_is_split_where_it_exceeds_the_smallest_suitable_vehicle() ->
     shipments = consolidate(day, dict.fromkeys(range(3), 0))
 
     assert [shipment.orders for shipment in shipments] == [(0, 1), (2,)]
+
+
+def test_orders_for_different_vehicles_or_on_board_are_different_shipments() -> None:
+    orders = [
+        an_order("a"),
+        an_order("b"),
+        an_order("pinned", vehicles=("second",)),
+        an_order("skilled", skills=("stairs",)),
+        an_order("loaded"),
+    ]
+    vehicles = [
+        a_vehicle("first", skills=("stairs",)),
+        a_vehicle("second"),
+        a_vehicle("out", under_way=under_way(on_board=["loaded"])),
+    ]
+    day = Day(a_problem(orders=orders, vehicles=vehicles))
+
+    shipments = consolidate(day, dict.fromkeys(range(5), 0))
+
+    assert [shipment.orders for shipment in shipments] == [(0, 1), (2,), (3,), (4,)]
+    assert [shipment.classes for shipment in shipments] == [None, {1}, {0}, {2}]

@@ -11,13 +11,14 @@ import pytest
 import shapely
 from numpy.typing import NDArray
 
-from optimizer import extract, roadgraph
+from optimizer import extract, io, roadgraph
 from optimizer.__main__ import main
 from optimizer.checks import ProblemError
 from optimizer.network import NetworkTravel
 from optimizer.problem import BIKE, NO_WAY, VAN, Place, Profile, Zone
 from optimizer.roadgraph import projection
 from optimizer.travel import GeodesicTravel, areas_of
+from tests.optimizer.builders import a_problem
 from tests.optimizer.shared_data import SHARED_DATA, needs_shared_data
 from tests.optimizer.town import RESIDENTIAL, Nodes, Tags, a_place, an_extract, degrees
 
@@ -174,6 +175,15 @@ def test_a_closed_road_is_open_up_to_the_border_of_the_area(tmp_path: Path) -> N
     assert metres[1, 2] == pytest.approx(around, abs=2)
 
 
+def test_areas_closed_one_after_another_are_all_closed(tmp_path: Path) -> None:
+    below, above = an_area(490, -10, 510, 10), an_area(490, 250, 510, 350)
+    travel = a_network(tmp_path).closing({"van": [below]}).closing({"van": [above], "bike": [above]})
+    places = [a_place("a", 0, 0), a_place("b", 1000, 0)]
+
+    assert travel.measure(places, VAN)[1].num_unreachable == 2
+    assert travel.measure(places, BIKE)[1].complete
+
+
 def test_a_place_in_a_closed_area_is_not_reached(tmp_path: Path) -> None:
     places = [a_place("a", 0, 0), a_place("fair", 500, 5), a_place("b", 1000, 0)]
     zone = Zone(
@@ -212,6 +222,7 @@ def test_the_line_follows_the_bends_from_place_to_place(tmp_path: Path) -> None:
     assert first.points[-1] == (there.latitude, there.longitude)
     assert longitudes_and_latitudes[2] == pytest.approx(bend, abs=1e-6)
     assert longitudes_and_latitudes[3] == pytest.approx(corner, abs=1e-6)
+    assert second.by_road
     assert second.points == ((end.latitude, end.longitude),) * 2
 
 
@@ -235,6 +246,11 @@ def test_where_there_is_no_way_the_line_is_straight_and_says_so(tmp_path: Path) 
 
     assert not line.by_road
     assert line.points == ((here.latitude, here.longitude), (forest.latitude, forest.longitude))
+
+
+def test_a_longest_walk_of_nothing_is_refused() -> None:
+    with pytest.raises(ProblemError, match="max_walk_m"):
+        NetworkTravel(networks={}, max_walk_m=0)
 
 
 def test_a_profile_without_a_network_is_refused(tmp_path: Path) -> None:
@@ -395,6 +411,31 @@ def test_the_command_line_tells_what_a_network_holds(
     assert (made["from_cache"], made["cache"]) == (False, str(cache / "town.osm.network.npz"))
     assert "© OpenStreetMap contributors" in table
     assert f"read from {cache}" in table
+
+
+def test_a_plan_is_driven_by_road(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    town = an_extract(tmp_path, NODES, [RING])
+    places = [a_place("hub", 400, 0), a_place("shop", 1000, 100), a_place("point", 1000, 200)]
+    problem = tmp_path / "problem.json"
+    problem.write_text(json.dumps(io.problem_to_json(replace(a_problem(places=places), matrices=()))))
+
+    status = main(["solve", str(problem), "--json", "--iterations", "5", "--travel", f"network:{town}"])
+
+    (route,) = json.loads(capsys.readouterr().out)["solution"]["routes"]
+    assert status == 0
+    # 600 m along the street, 200 m up, and back.
+    assert route["distance_m"] == 2 * 800
+
+
+@pytest.mark.parametrize("model", ["roads", "network", "network:", "osrm:", "geodesic:x"])
+def test_an_unknown_travel_model_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str
+) -> None:
+    problem = tmp_path / "problem.json"
+    problem.write_text(json.dumps(io.problem_to_json(a_problem())))
+
+    assert main(["solve", str(problem), "--travel", model]) == 2
+    assert json.loads(capsys.readouterr().out)["field"] == "travel"
 
 
 def test_a_damaged_extract_is_an_error_that_names_it(

@@ -323,6 +323,16 @@ def test_only_lines_without_a_way_are_straight(server: Server, model: OsrmTravel
     assert lines[2].points == ((52.002, 9.0004), (52.003, 9.0009))
 
 
+def test_lines_after_the_server_broke_are_straight(server: Server, model: OsrmTravel) -> None:
+    places = places_in_a_row(8)
+    server.broken_after = 1
+
+    lines = replace(model, max_coordinates=4).path(places, BIKE)
+
+    assert [line.by_road for line in lines] == [True] * 3 + [False] * 4
+    assert lines[3].points[0] == (places[3].latitude, places[3].longitude)
+
+
 def test_without_a_server_lines_are_straight_and_a_warning_is_logged(
     server: Server, model: OsrmTravel, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,20 +7,29 @@ import pytest
 
 from optimizer.checks import ProblemError
 from optimizer.problem import (
+    NO_WAY,
+    BreakRule,
+    Compartments,
     DeliveryOption,
     Load,
+    OnBoard,
     Order,
     ParcelClass,
     Place,
     Problem,
     Profile,
+    Promise,
+    RankLimit,
     Size,
     Temperature,
     TimeWindow,
     TravelMatrix,
+    UnderWay,
+    Vehicle,
+    WorkingTime,
     Zone,
 )
-from tests.optimizer.builders import a_place, a_problem, a_vehicle, an_order
+from tests.optimizer.builders import a_place, a_problem, a_vehicle, an_order, under_way
 
 NONSENSE: dict[str, tuple[Callable[[], object], str]] = {
     "a window that ends before it begins": (lambda: TimeWindow(earliest_s=2, latest_s=1), "latest_s"),
@@ -74,6 +83,74 @@ NONSENSE: dict[str, tuple[Callable[[], object], str]] = {
         lambda: a_problem(max_ride_s={Temperature.CHILLED: -1}),
         "max_ride_s.chilled",
     ),
+    "a skill twice": (lambda: a_vehicle(skills=("stairs", "stairs")), r"skills\[1\]"),
+    "no trip at all": (lambda: a_vehicle(max_trips=0), "max_trips"),
+    "a turn backwards in time": (lambda: a_vehicle(turnaround_s=-1), "turnaround_s"),
+    "work of less than nothing": (lambda: BreakRule(work_s=-1, break_s=0), "work_s"),
+    "a break of half a second": (lambda: BreakRule(work_s=0, break_s=0.5), "break_s"),  # type: ignore[arg-type] # the point of the test
+    "breaks that shrink": (lambda: _rules((10, 30), (20, 29)), "rules"),
+    "rules out of order": (lambda: _rules((20, 30), (10, 40)), "rules"),
+    "no stretch of work": (lambda: WorkingTime(max_unbroken_s=-1), "max_unbroken_s"),
+    "no work": (lambda: WorkingTime(max_work_s=-1), "max_work_s"),
+    "under way nowhere": (lambda: UnderWay(place="", free_s=0, started_s=0), "place"),
+    "under way on the moon": (
+        lambda: a_problem(vehicles=[a_vehicle(under_way=under_way("moon"))]),
+        r"vehicles\[0\].under_way.place",
+    ),
+    "under way where no way leads home": (
+        lambda: a_problem(vehicles=[a_vehicle(under_way=under_way())], no_way=[("shop", "hub")]),
+        r"vehicles\[0\].under_way.place",
+    ),
+    "free before it began": (lambda: under_way(free_s=9, started_s=10), "free_s"),
+    "driven backwards": (lambda: under_way(driven_m=-1), "driven_m"),
+    "under way on no trip": (lambda: under_way(trips=0), "trips"),
+    "a break longer than the run": (
+        lambda: under_way(free_s=9, started_s=8, break_s=2, rested_s=9),
+        "break_s",
+    ),
+    "a rest after the run": (lambda: under_way(free_s=9, started_s=8, rested_s=10), "rested_s"),
+    "a break that never ended": (lambda: under_way(free_s=9, started_s=8, break_s=1), "rested_s"),
+    "goods on board twice": (lambda: under_way(on_board=["a", "a"]), r"on_board\[1\]"),
+    "goods on board without a name": (lambda: OnBoard(order="", loaded_s=0), "order"),
+    "goods loaded before midnight": (lambda: OnBoard(order="a", loaded_s=-1), "loaded_s"),
+    "goods that will be loaded": (
+        lambda: under_way(free_s=9, started_s=8, on_board=["a"], loaded_s=10),
+        r"on_board\[0\].loaded_s",
+    ),
+    "unknown goods on board": (
+        lambda: a_problem(vehicles=[a_vehicle(under_way=under_way(on_board=["ghost"]))]),
+        r"vehicles\[0\].under_way.on_board\[0\].order",
+    ),
+    "goods in two vehicles": (
+        lambda: a_problem(vehicles=[_out_with_the_order("a"), _out_with_the_order("b")]),
+        r"vehicles\[0\].under_way.on_board\[0\].order",
+    ),
+    "an order that needs a skill twice": (lambda: an_order(skills=("a", "a")), r"skills\[1\]"),
+    "a pin twice": (lambda: an_order(vehicles=("van", "van")), r"vehicles\[1\]"),
+    "a pin to no vehicle": (
+        lambda: a_problem(orders=[an_order(vehicles=("mule",))]),
+        r"orders\[0\].vehicles",
+    ),
+    "a promise before midnight": (lambda: Promise(latest_s=-1), "latest_s"),
+    "a transfer nowhere": (
+        lambda: a_problem(orders=[an_order(transfer_place="moon")]),
+        r"orders\[0\].transfer_place",
+    ),
+    "a rank better than the best": (lambda: DeliveryOption(place="point", rank=-1), "rank"),
+    "handing over in no time at all": (lambda: DeliveryOption(place="point", handling_s=-1), "handling_s"),
+    "a limit to a rank better than the best": (lambda: RankLimit(rank=-1, most=0), "rank"),
+    "fewer than no orders beyond a rank": (lambda: RankLimit(rank=0, most=-1), "most"),
+    "two limits to one rank": (
+        lambda: a_problem(rank_limits=[RankLimit(rank=0, most=most) for most in (1, 2)]),
+        r"rank_limits\[1\]",
+    ),
+    "a reward for being late": (lambda: a_problem(late_cents_per_hour=-1), "late_cents_per_hour"),
+    "a reward for changing vehicles": (lambda: a_problem(moved_cents=-1), "moved_cents"),
+    "a forecast of less than nothing": (
+        lambda: Compartments(temperature=Temperature.AMBIENT, size=Size.S, count=1, forecast=-1),
+        "forecast",
+    ),
+    "a way longer than none": (lambda: _matrix(np.array([[NO_WAY + 1]])), "distance_m"),
 }
 
 
@@ -118,6 +195,14 @@ def _order_without_parcels() -> Order:
     )
 
 
+def _rules(*rules: tuple[int, int]) -> WorkingTime:
+    return WorkingTime(rules=tuple(BreakRule(work_s=work_s, break_s=break_s) for work_s, break_s in rules))
+
+
+def _out_with_the_order(name: str) -> Vehicle:
+    return a_vehicle(name, under_way=under_way(on_board=["order"]))
+
+
 def _matrix(table: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]") -> TravelMatrix:
     return TravelMatrix(profile="van", distance_m=table, duration_s=np.zeros((1, 1), dtype=np.int64))
 
@@ -129,3 +214,9 @@ def _problem_with_small_matrix() -> Problem:
         orders=(),
         matrices=(_matrix(np.zeros((1, 1), dtype=np.int64)),),
     )
+
+
+def test_a_forecast_beyond_the_count_leaves_nothing_rather_than_less() -> None:
+    stock = Compartments(temperature=Temperature.AMBIENT, size=Size.S, count=1, forecast=3)
+
+    assert stock.free == 0

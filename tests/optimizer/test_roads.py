@@ -34,6 +34,7 @@ def usable(rules_name: str, tags: Tags) -> tuple[bool, bool]:
         ({"highway": "track", "tracktype": "grade5", "bicycle": "yes"}, False, False),
         ({"highway": "track", "motor_vehicle": "destination"}, False, True),
         ({"highway": "track", "motor_vehicle": "agricultural"}, False, False),
+        ({"highway": "track", "access": "yes"}, False, False),
         ({"highway": "residential", "smoothness": "horrible"}, False, False),
     ],
 )
@@ -77,6 +78,7 @@ def test_the_most_specific_tag_says_who_may_pass(access: Tags, bike: bool, van: 
         ({"oneway": "yes", "cycleway": "opposite_lane"}, (True, True), (True, False)),
         ({"oneway": "yes", "cycleway:left:oneway": "-1"}, (True, True), (True, False)),
         ({"oneway:bicycle": "yes"}, (True, False), (True, True)),
+        ({"oneway:bicycle": "yes", "cycleway:left": "opposite"}, (True, False), (True, True)),
         ({"vehicle:backward": "no", "bicycle:backward": "yes"}, (True, True), (True, False)),
     ],
 )

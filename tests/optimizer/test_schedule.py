@@ -1,25 +1,13 @@
 """A route on the clock."""
 
-from optimizer.day import Day, Leg
+import pytest
+
 from optimizer.problem import Problem, Temperature
-from optimizer.schedule import Failure, Timetable, evaluate
-from optimizer.shipments import shipment_of
-from tests.optimizer.builders import EIGHT, a_place, a_problem, an_order
+from optimizer.schedule import Failure
+from tests.optimizer.builders import EIGHT, a_place, a_problem, a_vehicle, an_order
+from tests.optimizer.clock import on_the_clock, outcome_of
 
 HOUR = 3600
-
-
-def legs_of(day: Day, sequence: str) -> list[Leg]:
-    """Return legs: ``+0`` picks order 0 up, ``-0`` delivers it."""
-    pairs = [shipment_of(day, [order], [0]).legs() for order in range(len(day.problem.orders))]
-    return [pairs[int(token[1:])][token[0] == "-"] for token in sequence.split()]
-
-
-def on_the_clock(problem: Problem, sequence: str) -> Timetable:
-    day = Day(problem)
-    outcome = evaluate(day.classes[0], legs_of(day, sequence))
-    assert isinstance(outcome, Timetable)
-    return outcome
 
 
 def test_legs_at_one_place_are_one_visit() -> None:
@@ -46,8 +34,7 @@ def test_goods_that_cannot_start_together_are_two_visits() -> None:
     timetable = on_the_clock(problem, "+0 -0 +1 -1")
 
     assert len(timetable.visits) == 4
-    day = Day(problem)
-    assert evaluate(day.classes[0], legs_of(day, "+0 +1 -0 -1")) == Failure.WINDOW
+    assert outcome_of(problem, "+0 +1 -0 -1") == Failure.WINDOW
 
 
 def test_the_run_waits_through_the_lunch_break_only_if_it_must() -> None:
@@ -83,3 +70,48 @@ def test_the_load_is_counted_after_deliveries() -> None:
     timetable = on_the_clock(a_problem(places=places, orders=orders), "+0 +1 -0 -1")
 
     assert timetable.max_load[0] == 800
+
+
+SKILLED = an_order(skills=("stairs", "deposit"))
+REFUSED: dict[str, tuple[Problem, Failure]] = {
+    "a skill that the vehicle lacks": (
+        a_problem(vehicles=[a_vehicle(skills=("stairs",))], orders=[SKILLED]),
+        Failure.VEHICLE,
+    ),
+    "a skill that no vehicle has": (a_problem(orders=[SKILLED]), Failure.VEHICLE),
+    "a pin to another vehicle": (
+        a_problem(vehicles=[a_vehicle(), a_vehicle("other")], orders=[an_order(vehicles=("other",))]),
+        Failure.VEHICLE,
+    ),
+    "no way to the shop": (a_problem(no_way=[("hub", "shop")]), Failure.NO_WAY),
+    "no way between the places": (a_problem(no_way=[("shop", "point")]), Failure.NO_WAY),
+    "no way home": (a_problem(no_way=[("point", "hub")]), Failure.NO_WAY),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_vehicle_that_may_not_or_cannot_carry_an_order_is_told_why(case: str) -> None:
+    problem, failure = REFUSED[case]
+
+    assert outcome_of(problem, "+0 -0") == failure
+
+
+def test_a_vehicle_that_has_the_skills_and_the_pin_carries_the_order() -> None:
+    vehicles = [a_vehicle(skills=("deposit", "stairs"))]
+    order = an_order(skills=("stairs", "deposit"), vehicles=("van",))
+
+    assert on_the_clock(a_problem(vehicles=vehicles, orders=[order]), "+0 -0").distance_m == 20_000
+
+
+def test_a_way_that_is_missing_matters_only_where_it_is_taken() -> None:
+    problem = a_problem(no_way=[("point", "shop"), ("hub", "point")])
+
+    assert on_the_clock(problem, "+0 -0").distance_m == 20_000
+
+
+def test_handing_over_takes_the_time_of_each_order_and_of_its_option() -> None:
+    orders = [an_order(name, handling_s=20, count=2, option_handling_s=100) for name in ("a", "b")]
+
+    timetable = on_the_clock(a_problem(orders=orders), "+0 +1 -0 -1")
+
+    assert [visit.service_s for visit in timetable.visits] == [2 * 40, 2 * (40 + 100)]

@@ -55,6 +55,14 @@ def test_different_coordinates_are_never_nothing_apart() -> None:
     assert matrix.distance_m.tolist() == matrix.duration_s.tolist() == [[0, 1], [1, 0]]
 
 
+def test_what_a_model_takes_for_one_point_is_still_a_metre_and_a_second_apart() -> None:
+    nothing = np.zeros((2, 2))
+
+    matrix = whole_matrix([HAMELN, GROHNDE], BIKE, nothing, nothing)
+
+    assert matrix.distance_m.tolist() == matrix.duration_s.tolist() == [[0, 1], [1, 0]]
+
+
 def test_geodesic_lines_are_straight_and_say_so() -> None:
     lines = GeodesicTravel().path([HAMELN, GROHNDE, HAMELN], BIKE)
 

@@ -1,0 +1,81 @@
+"""Runs: equal ones end alike, limits hold, and whatever they find is feasible and near the best."""
+
+import time
+from itertools import pairwise
+
+from hypothesis import HealthCheck, given, settings
+
+from optimizer.feasibility import violations
+from optimizer.generator import RegionSize, generate
+from optimizer.problem import Problem
+from optimizer.result import Phase, Progress
+from optimizer.solution import Reason
+from optimizer.solve import solve
+from tests.optimizer.builders import solved, the_result
+from tests.optimizer.strategies import best_cost_by_enumeration, problems, tiny_problems
+
+
+def test_equal_seeds_and_iterations_give_equal_plans() -> None:
+    problem = generate(3, RegionSize(num_orders=16, num_shops=4, num_supply_points=4))
+
+    first, second = (the_result(problem, iterations=45, seed=5) for _ in range(2))
+
+    assert first.solution == second.solution
+    assert first.iterations == second.iterations == 45
+
+
+def test_progress_begins_with_travel_ends_done_and_never_gets_dearer() -> None:
+    seen: list[Progress] = []
+    problem = generate(3, RegionSize(num_orders=16, num_shops=4, num_supply_points=4))
+
+    solve(problem, time_limit_s=60, iterations=45, on_progress=seen.append)
+
+    assert (seen[0].phase, seen[-1].phase) == (Phase.TRAVEL, Phase.DONE)
+    costs = [report.cost_cents for report in seen if report.cost_cents is not None]
+    assert all(later <= earlier for earlier, later in pairwise(costs))
+    assert all(0 <= report.fraction <= 1 for report in seen)
+
+
+def test_a_run_that_is_told_to_stop_returns_a_checked_plan_at_once() -> None:
+    problem = generate(1, RegionSize(num_orders=60, num_shops=10, num_supply_points=8))
+    started = time.monotonic()
+
+    result = solve(problem, time_limit_s=60, should_stop=lambda: True)
+
+    assert time.monotonic() - started < 5
+    assert result.solution is not None
+    assert {left.reason for left in result.solution.left_out} == {Reason.PLANNING_TIME_OVER}
+
+
+def test_the_time_limit_holds_for_a_day_far_too_large_for_it() -> None:
+    problem = generate(1, RegionSize(num_orders=3_000, num_bikes=40, num_vans=20))
+    started = time.monotonic()
+
+    result = solve(problem, time_limit_s=1)
+
+    assert time.monotonic() - started < 1 + 5
+    assert result.solution is not None
+    assert violations(problem, result.solution) == []
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(problems())
+def test_whatever_is_found_keeps_every_constraint(problem: Problem) -> None:
+    result = the_result(problem, iterations=15)
+
+    assert result.solution is not None
+    assert violations(problem, result.solution) == []
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(tiny_problems())
+def test_no_plan_is_cheaper_than_the_best_of_all_and_few_are_dearer(problem: Problem) -> None:
+    solution = solved(problem, iterations=60)
+
+    best = best_cost_by_enumeration(problem)
+    assert best <= solution.cost_cents
+    assert solution.cost_cents <= best + _largest_penalty(problem)
+
+
+def _largest_penalty(problem: Problem) -> int:
+    return max(order.unserved_penalty_cents for order in problem.orders)

@@ -1,0 +1,174 @@
+"""Whoever drives rests often and long enough."""
+
+from typing import Any
+
+import pytest
+
+from optimizer.feasibility import violations
+from optimizer.problem import ARBZG, BreakRule, Problem, WorkingTime
+from optimizer.schedule import Failure, Timetable
+from optimizer.solution import Reason
+from tests.optimizer.builders import (
+    EIGHT,
+    a_place,
+    a_problem,
+    a_vehicle,
+    an_order,
+    solved,
+    the_only_left_out,
+    under_way,
+)
+from tests.optimizer.clock import on_the_clock, outcome_of
+
+HOUR = 3600
+DAY = (0, 24 * HOUR)
+#: The route of the tests takes 2,000 s: the shop is 500 s away, the point 500 s farther.
+SHORT = WorkingTime(rules=(BreakRule(work_s=1_999, break_s=900),))
+
+
+def a_day_of(work_s: int, **more: Any) -> Problem:
+    """One order that takes so long to carry, by the German rules."""
+    return a_problem(
+        vehicles=[a_vehicle(shift=DAY, working_time=ARBZG, **more)],
+        orders=[an_order(ready_s=0, deadline_s=DAY[1], handling_s=(work_s - 2_000) // 2)],
+    )
+
+
+def the_breaks(problem: Problem) -> list[int]:
+    return [visit.break_s for visit in on_the_clock(problem, "+0 -0").visits if visit.break_s]
+
+
+@pytest.mark.parametrize(
+    ("work_s", "breaks"),
+    [
+        (6 * HOUR, []),
+        (6 * HOUR + 2, [30 * 60]),
+        (9 * HOUR, [30 * 60]),
+        (9 * HOUR + 2, [45 * 60]),
+        (10 * HOUR, [45 * 60]),
+    ],
+)
+def test_breaks_follow_the_german_rules(work_s: int, breaks: list[int]) -> None:
+    problem = a_day_of(work_s)
+
+    timetable = on_the_clock(problem, "+0 -0")
+
+    assert the_breaks(problem) == breaks
+    assert timetable.end_s - timetable.start_s == work_s + sum(breaks)
+
+
+def test_nobody_works_more_than_ten_hours() -> None:
+    assert outcome_of(a_day_of(10 * HOUR + 2), "+0 -0") == Failure.WORKING_TIME
+
+
+def test_who_drives_without_rules_needs_no_break() -> None:
+    problem = a_day_of(9 * HOUR)
+    free = a_problem(vehicles=[a_vehicle(shift=DAY)], orders=problem.orders)
+
+    assert the_breaks(free) == []
+
+
+def test_a_break_is_no_working_time_but_part_of_the_run() -> None:
+    assert outcome_of(a_day_of(9 * HOUR, max_duration_s=9 * HOUR + 1_799), "+0 -0") == Failure.WORKING_TIME
+    assert isinstance(outcome_of(a_day_of(9 * HOUR, max_duration_s=9 * HOUR + 1_800), "+0 -0"), Timetable)
+
+
+def test_work_at_one_stop_is_never_interrupted() -> None:
+    order = an_order(ready_s=0, deadline_s=DAY[1], handling_s=6 * HOUR)
+    rules = WorkingTime(max_unbroken_s=6 * HOUR)
+    problem = a_problem(vehicles=[a_vehicle(shift=DAY, working_time=rules)], orders=[order])
+
+    assert outcome_of(problem, "+0 -0") == Failure.WORKING_TIME
+
+
+def test_a_break_falls_so_that_neither_stretch_is_too_long() -> None:
+    rules = WorkingTime(max_unbroken_s=1_400)
+    problem = a_problem(vehicles=[a_vehicle(working_time=rules)])
+
+    timetable = on_the_clock(problem, "+0 -0")
+
+    # Work ends 500 s or 1,000 s after the start of the run for a quarter of an hour, the shortest break.
+    assert [visit.break_s for visit in timetable.visits] in ([0, 900], [900, 0])
+    (rest,) = [s for s, visit in zip(timetable.arrivals_s, timetable.visits, strict=True) if visit.break_s]
+    assert rest - timetable.start_s <= 1_400
+    assert timetable.end_s - (rest + 900) <= 1_400
+
+
+def test_waiting_for_a_door_to_open_is_used_for_the_break() -> None:
+    # Goods must be fetched at eight, and the point opens an hour later.
+    shop = a_place("shop", 5, windows=[(EIGHT, EIGHT + 500)])
+    point = a_place("point", 10, windows=[(EIGHT + HOUR, 12 * HOUR)])
+    vehicles = [[a_vehicle()], [a_vehicle(working_time=SHORT)]]
+
+    free, bound = (
+        on_the_clock(a_problem(places=[shop, point], vehicles=fleet), "+0 -0") for fleet in vehicles
+    )
+
+    assert [visit.break_s for visit in bound.visits] == [0, 900]
+    assert (bound.start_s, bound.end_s) == (free.start_s, free.end_s)
+
+
+def test_a_break_is_part_of_the_plan() -> None:
+    problem = a_problem(vehicles=[a_vehicle(working_time=SHORT)])
+
+    solution = solved(problem)
+
+    (route,) = solution.routes
+    assert sum(stop.break_s for stop in route.stops) == 900
+    assert route.duration_s == 2_000 + 900
+    assert violations(problem, solution) == []
+
+
+def test_an_order_that_takes_too_long_for_one_goes_with_another() -> None:
+    rules = WorkingTime(max_work_s=1_999)
+    vehicles = [a_vehicle("tired", working_time=rules), a_vehicle("rested", fixed_cost_cents=5_000)]
+
+    assert [route.vehicle for route in solved(a_problem(vehicles=vehicles)).routes] == ["rested"]
+    left_out = the_only_left_out(solved(a_problem(vehicles=vehicles[:1])))
+    assert left_out.reason == Reason.RUN_TOO_LONG
+
+
+RULES = WorkingTime(rules=(BreakRule(work_s=3_000, break_s=1_800),), max_unbroken_s=2_000, max_work_s=4_000)
+
+
+@pytest.mark.parametrize(
+    ("state", "breaks"),
+    [
+        # 1,500 s from the shop to the end: with what was worked before, that is just within the rules.
+        ({"started_s": EIGHT, "free_s": EIGHT + 500}, []),
+        ({"started_s": EIGHT, "free_s": EIGHT + 501}, [900]),
+        (
+            {
+                "started_s": EIGHT,
+                "free_s": EIGHT + 2_400,
+                "break_s": 900,
+                "rested_s": EIGHT + 2_400,
+            },
+            [],
+        ),
+        (
+            {
+                "started_s": EIGHT,
+                "free_s": EIGHT + 2_401,
+                "break_s": 900,
+                "rested_s": EIGHT + 2_401,
+            },
+            [900],
+        ),
+    ],
+)
+def test_work_and_breaks_before_the_plan_count(state: dict[str, Any], breaks: list[int]) -> None:
+    vehicle = a_vehicle(working_time=RULES, under_way=under_way("shop", **state, on_board=["order"]))
+    problem = a_problem(vehicles=[vehicle])
+
+    timetable = on_the_clock(problem, "-0")
+
+    assert [visit.break_s for visit in timetable.visits if visit.break_s] == breaks
+
+
+def test_who_has_worked_enough_takes_on_nothing_more() -> None:
+    way = under_way("shop", EIGHT + 2_501, on_board=["order"])
+    problem = a_problem(vehicles=[a_vehicle(working_time=WorkingTime(max_work_s=4_000), under_way=way)])
+
+    assert outcome_of(problem, "-0") == Failure.WORKING_TIME
+    assert isinstance(outcome_of(problem, ""), Timetable)
