@@ -13,7 +13,7 @@ from typing import Any
 
 from common.exceptions import DomainError
 
-COMMAND = (sys.executable, "-m", "optimizer", "solve", "-", "--json", "--progress", "--stop-on-eof")
+COMMAND = (sys.executable, "-m", "optimizer", "solve", "-", "--progress", "--stop-on-eof")
 STOP_GRACE_S = 2.0
 
 

@@ -1,9 +1,11 @@
 """
 Command line: ``python -m optimizer solve | check | generate | network | bench``.
 
-``solve`` writes JSON lines with ``--progress`` or ``--json``: ``{"type": "progress", ...}`` as often as
-something happens, then one ``{"type": "result", ...}``; without them it writes a short table. Bad input ends
-with status 2 and ``{"type": "error", "code": ..., "field": ..., "detail": ...}``, a plan that fails the
+``solve`` writes JSON lines with ``--progress``: ``{"type": "progress", ...}`` as often as something happens,
+then one ``{"type": "result", ...}``; with ``--json`` only the figures of the run, as ``{"cost": ...,
+"vehicles": ..., "left_out": ..., "bound": ..., "gap_percent": ..., "violations": 0, "seconds": ...}``;
+without them a short table, and on standard error how far it is. Bad input ends with status 2 and
+``{"type": "error", "code": ..., "field": ..., "detail": ...}``, a plan that fails the
 independent check with 3. A signal ends it at once.
 """
 
@@ -64,11 +66,16 @@ def _solve(options: argparse.Namespace) -> int:
         time_limit_s=max(LEAST_SEARCH_S, options.time_limit - (time.monotonic() - STARTED)),
         seed=options.seed,
         iterations=options.iterations,
-        on_progress=_emit_progress if options.progress else None,
+        on_progress=_emit_progress if options.progress else _Teller(),
         travel=travel,
+        bound=options.bound,
     )
-    if options.progress or options.json:
+    if options.output:
+        Path(options.output).write_text(json.dumps(result_to_json(result), ensure_ascii=False))
+    if options.progress:
         _emit({"type": "result", **result_to_json(result)})
+    elif options.json:
+        _emit(_summary(result))
     else:
         _print_table(result)
     return 0 if result.solution else 3
@@ -170,8 +177,14 @@ def _parser() -> argparse.ArgumentParser:
     solve.add_argument("--time-limit", type=_seconds, default=30.0, metavar="S")
     solve.add_argument("--iterations", type=_count, default=None, metavar="N")
     solve.add_argument("--seed", type=_count, default=0, metavar="N")
-    solve.add_argument("--json", action="store_true", help="write the result as one JSON line")
-    solve.add_argument("--progress", action="store_true", help="write JSON lines while searching")
+    solve.add_argument(
+        "--bound", action="store_true", help="prove for half of the time how cheap it could be"
+    )
+    solve.add_argument("--json", action="store_true", help="write the figures of the run as one JSON line")
+    solve.add_argument(
+        "--progress", action="store_true", help="write JSON lines while searching, and the result as the last"
+    )
+    solve.add_argument("--output", metavar="FILE", help="write the result to a file")
     solve.add_argument(
         "--stop-on-eof",
         action="store_true",
@@ -271,6 +284,36 @@ def _emit_progress(progress: "Progress") -> None:
     from optimizer.io import progress_to_json
 
     _emit({"type": "progress", **progress_to_json(progress)})
+
+
+class _Teller:
+    """Says on standard error what gets cheaper, and when something else than searching begins."""
+
+    def __init__(self) -> None:
+        self._cost_cents: int | None = None
+
+    def __call__(self, progress: "Progress") -> None:
+        """Take notice of a report."""
+        searching = progress.phase in ("assignment", "construction", "routes", "master")
+        if progress.cost_cents is None or (searching and progress.cost_cents == self._cost_cents):
+            return
+        self._cost_cents = progress.cost_cents
+        euros = f"{progress.cost_cents / 100:.2f} EUR, {progress.carried} carried"
+        print(f"{progress.elapsed_s:6.1f} s  {progress.phase:12} {euros}", file=sys.stderr, flush=True)
+
+
+def _summary(result: "Result") -> dict[str, Any]:
+    """Return a run in a few figures."""
+    solution = result.solution
+    return {
+        "cost": solution and solution.cost_cents,
+        "vehicles": solution and len(solution.routes),
+        "left_out": solution and len(solution.left_out),
+        "bound": result.bound,
+        "gap_percent": None if result.gap is None else round(100 * result.gap, 3),
+        "violations": len(result.violations),
+        "seconds": result.seconds,
+    }
 
 
 def _print_table(result: "Result") -> None:

@@ -25,6 +25,7 @@ class Phase(StrEnum):
     ROUTES = "routes"
     MASTER = "master"
     CHECK = "check"
+    BOUND = "bound"
     DONE = "done"
 
 
@@ -68,8 +69,10 @@ class Result:
         What the independent check found in a plan that was discarded for it; empty whenever there is a
         solution.
     bound, gap
-        A proven lower bound on the cost in cents, and the relative distance of the solution to it;
-        ``None`` with the reason in ``bound_reason``.
+        A proven lower bound on the cost of any plan in cents, and the distance of the solution to it as part
+        of the solution's cost; ``None`` with the reason in ``bound_reason``.
+    relaxed
+        Constraints and costs that the bound does not know of.
     iterations
         Iterations of the route proposer.
     columns
@@ -87,6 +90,7 @@ class Result:
     bound: int | None = None
     gap: float | None = None
     bound_reason: str = "no bound computed"
+    relaxed: tuple[str, ...] = ()
 
 
 OnProgress = Callable[[Progress], None]

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import ceil
 from random import Random
+from typing import Any
 
+from optimizer.bound import Bound, lower_bound
 from optimizer.day import Day
 from optimizer.explain import Explainer
 from optimizer.feasibility import violations
@@ -24,8 +26,11 @@ from optimizer.travel import TravelModel, with_matrices
 REST, ASSIGNMENT, MASTER_CALL, MASTER = 0.1, 0.15, 0.04, 0.07
 #: Groups of orders that are moved between two rounds of PyVRP.
 MOVES_PER_ROUND = 4
-#: Rounds of PyVRP in a run: where it is open where orders go, many short ones, with moves of orders between
-#: them; elsewhere nothing but PyVRP changes the plan, and it needs some time to get anywhere.
+#: Part of the time limit for the search, where the rest is for a proof.
+SEARCHING = 0.5
+#: Rounds of PyVRP in a run: where orders may go elsewhere, or were promised something of which PyVRP does not
+#: know, many short ones with moves of orders between them; elsewhere nothing but PyVRP changes the plan, and
+#: it needs some time to get anywhere.
 NUM_ROUNDS, NUM_ROUNDS_WITHOUT_CHOICE = 120, 10
 #: Where iterations are limited, each round has at least so many.
 LEAST_ROUND = 20
@@ -46,6 +51,7 @@ def solve(
     should_stop: ShouldStop | None = None,
     travel: TravelModel | None = None,
     clock: Callable[[], float] = time.monotonic,
+    bound: bool = False,
 ) -> Result:
     """
     Plan a day.
@@ -68,6 +74,8 @@ def solve(
         Model for the profiles without a matrix; geodesics by default.
     clock
         What seconds are: those on the wall, or those of the processor for comparisons.
+    bound
+        Spend the second half of the time on proving how cheap a plan could be at best.
 
     Returns
     -------
@@ -76,7 +84,8 @@ def solve(
         always one. Should the check refuse the plan, which would be a defect of this package, the solution
         is ``None``, the status unknown, and ``violations`` says why.
     """
-    run = _Run(time_limit_s, on_progress, should_stop, clock)
+    searching_s = time_limit_s * SEARCHING if bound else time_limit_s
+    run = _Run(searching_s, on_progress, should_stop, clock)
     with run.phase(Phase.TRAVEL):
         day = Day(with_matrices(problem, travel))
         search = Search(day, should_stop=run.over, must_stop=run.late)
@@ -90,14 +99,32 @@ def solve(
     with run.phase(Phase.CHECK):
         solution = _solution(run, search)
         broken = violations(day.problem, solution)
-    return run.result(search, solution, broken, seed)
+    proven = None
+    if bound and not broken:
+        with run.phase(Phase.BOUND):
+            proven = _prove(run, search, time_limit_s)
+    return run.result(search, solution, broken, seed, proven)
+
+
+def _prove(run: "_Run", search: Search, time_limit_s: float) -> Bound:
+    """Return what no plan can beat, as far as the rest of the time allows to prove it."""
+    seconds = max(0.0, time_limit_s - run.elapsed_s())
+    return lower_bound(
+        search.day,
+        search.room,
+        search.pool,
+        search.cost_cents,
+        seconds=seconds,
+        should_stop=lambda: run.elapsed_s() > time_limit_s or run.is_told(),
+    )
 
 
 def _improve(run: "_Run", search: Search, seed: int, iterations: int | None) -> None:
     """Alternate between moving orders, proposing routes and choosing among all of them."""
     random = Random(seed)  # noqa: S311 - repeatable search, nothing secret
     rounds = Rounds(search)
-    has_choice = any(len(order.options) > 1 for order in search.day.problem.orders)
+    orders = search.day.problem.orders
+    has_choice = any(len(order.options) > 1 or order.promise is not None for order in orders)
     num_rounds = NUM_ROUNDS if has_choice else NUM_ROUNDS_WITHOUT_CHOICE
     number = 0
 
@@ -167,21 +194,22 @@ class _Run:
 
     def over(self) -> bool:
         """Tell whether improving must end."""
-        return self.left_s() <= 0 or self._told()
+        return self.left_s() <= 0 or self.is_told()
 
     def finished(self) -> bool:
         """Tell whether the time limit is reached."""
-        return self.elapsed_s() > self.limit_s or self._told()
+        return self.elapsed_s() > self.limit_s or self.is_told()
 
     def half_late(self) -> bool:
         """Tell whether looking at more orders would leave no time to carry those seen."""
-        return self.elapsed_s() > (self.limit_s + GRACE_S) / 3 or self._told()
+        return self.elapsed_s() > (self.limit_s + GRACE_S) / 3 or self.is_told()
 
     def late(self) -> bool:
         """Tell whether everything but the check must end."""
-        return self.elapsed_s() > self.limit_s + GRACE_S or self._told()
+        return self.elapsed_s() > self.limit_s + GRACE_S or self.is_told()
 
-    def _told(self) -> bool:
+    def is_told(self) -> bool:
+        """Tell whether someone asked for an end."""
         return self._should_stop is not None and self._should_stop()
 
     def share(self, phase: Phase) -> float:
@@ -216,11 +244,13 @@ class _Run:
             )
         )
 
-    def result(self, search: Search, solution: Solution, broken: list[str], seed: int) -> Result:
+    def result(
+        self, search: Search, solution: Solution, broken: list[str], seed: int, proven: Bound | None
+    ) -> Result:
         """Return how the run ended."""
         self.report(Phase.DONE)
         return Result(
-            status=_status(solution, broken),
+            status=_status(solution, broken, proven),
             solution=None if broken else solution,
             violations=tuple(broken),
             seconds=round(self.elapsed_s(), 3),
@@ -228,11 +258,23 @@ class _Run:
             seed=seed,
             iterations=search.iterations,
             columns=len(search.pool),
+            **_of_bound(solution, proven),
         )
 
 
-def _status(solution: Solution, broken: Sequence[str]) -> Status:
-    """Return what is known: a plan that costs nothing cannot be beaten."""
+def _status(solution: Solution, broken: Sequence[str], proven: Bound | None) -> Status:
+    """Return what is known: a plan that costs nothing, or what is proven at least, cannot be beaten."""
     if broken:
         return Status.UNKNOWN
-    return Status.OPTIMAL if solution.cost_cents == 0 else Status.FEASIBLE
+    least = proven.cents if proven and proven.cents is not None else 0
+    return Status.OPTIMAL if solution.cost_cents <= least else Status.FEASIBLE
+
+
+def _of_bound(solution: Solution, proven: Bound | None) -> dict[str, Any]:
+    """Return the fields of a result that tell what is proven."""
+    if proven is None:
+        return {}
+    gap = None
+    if proven.cents is not None:
+        gap = (solution.cost_cents - proven.cents) / max(solution.cost_cents, 1)
+    return {"bound": proven.cents, "gap": gap, "bound_reason": proven.reason, "relaxed": proven.relaxed}

@@ -165,7 +165,7 @@ def test_nothing_is_claimed_when_told_to_stop() -> None:
     found = bound_of(a_problem(), should_stop=lambda: True)
 
     assert found.cents is None
-    assert found.reason == "no bound computed: the time was over"
+    assert found.reason.startswith("no bound computed: the time was over")
 
 
 def test_a_bound_is_the_same_without_numba_and_slowness_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:

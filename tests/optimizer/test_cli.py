@@ -60,9 +60,22 @@ def test_a_generated_day_is_solved_and_checked(tmp_path: Path, capsys: pytest.Ca
     assert lines_of(capsys) == [{"type": "check", "violations": []}]
 
 
-def test_a_tampered_result_fails_the_check(problem_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["solve", str(problem_file), "--json", "--iterations", "10"])
-    (result,) = lines_of(capsys)
+def test_the_figures_of_a_run_are_one_json_line(
+    problem_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["solve", str(problem_file), "--json", "--bound", "--time-limit", "4"])
+
+    (figures,) = lines_of(capsys)
+    assert figures.pop("seconds") < 10
+    assert figures.pop("bound") <= 500
+    assert figures.pop("gap_percent") < 1
+    assert figures == {"cost": 500, "vehicles": 1, "left_out": 0, "violations": 0}
+
+
+def test_a_tampered_result_fails_the_check(problem_file: Path) -> None:
+    file = problem_file.with_name("result.json")
+    main(["solve", str(problem_file), "--output", str(file), "--iterations", "10"])
+    result = json.loads(file.read_text())
     result["solution"]["routes"][0]["distance_m"] = 1
     tampered = problem_file.with_name("tampered.json")
     tampered.write_text(json.dumps(result))

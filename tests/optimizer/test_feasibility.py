@@ -203,6 +203,11 @@ def _working(**rules: Any) -> Problem:
     return _with_vehicle(working_time=WorkingTime(**rules))
 
 
+def _working_since(started_s: int, **rules: Any) -> Problem:
+    way = under_way("hub", EIGHT, started_s=started_s)
+    return _with_vehicle(working_time=WorkingTime(**rules), under_way=way)
+
+
 def _with_forecast(forecast: int) -> Problem:
     stock = a_day().place_by_id["point"].compartments or ()
     return _with_point(compartments=tuple(replace(kind, forecast=forecast) for kind in stock))
@@ -269,7 +274,10 @@ TIGHTENED: dict[str, tuple[Callable[[], Problem], str]] = {
         lambda: _with_vehicle(under_way=under_way("hub", EIGHT + 1)),
         "does not go on when the vehicle is free",
     ),
-    "under way elsewhere": (lambda: _with_vehicle(under_way=under_way("counter", EIGHT)), "arrives at shop at"),
+    "under way elsewhere": (
+        lambda: _with_vehicle(under_way=under_way("counter", EIGHT)),
+        "arrives at shop at",
+    ),
     "under way without a route": (
         lambda: _with_spare(under_way=under_way("hub")),
         "vehicle spare is under way, but has no route",
@@ -287,17 +295,12 @@ TIGHTENED: dict[str, tuple[Callable[[], Problem], str]] = {
         "lasts too long",
     ),
     "work begun long ago": (
-        lambda: replace(
-            _working(max_work_s=2_300),
-            vehicles=(
-                replace(
-                    _working(max_work_s=2_300).vehicles[0],
-                    under_way=under_way("hub", EIGHT, started_s=EIGHT - 101),
-                ),
-                a_day().vehicles[1],
-            ),
-        ),
+        lambda: _working_since(EIGHT - 101, max_work_s=2_300),
         "asks for 2301 s of work",
+    ),
+    "unbroken work begun long ago": (
+        lambda: _working_since(EIGHT - 101, max_unbroken_s=2_300),
+        "2301 s of work without a break",
     ),
     "driven before": (
         lambda: _with_vehicle(range_m=20_000, under_way=under_way("hub", EIGHT, driven_m=1)),

@@ -419,9 +419,9 @@ def test_a_plan_is_driven_by_road(tmp_path: Path, capsys: pytest.CaptureFixture[
     problem = tmp_path / "problem.json"
     problem.write_text(json.dumps(io.problem_to_json(replace(a_problem(places=places), matrices=()))))
 
-    status = main(["solve", str(problem), "--json", "--iterations", "5", "--travel", f"network:{town}"])
+    status = main(["solve", str(problem), "--progress", "--iterations", "5", "--travel", f"network:{town}"])
 
-    (route,) = json.loads(capsys.readouterr().out)["solution"]["routes"]
+    (route,) = json.loads(capsys.readouterr().out.splitlines()[-1])["solution"]["routes"]
     assert status == 0
     # 600 m along the street, 200 m up, and back.
     assert route["distance_m"] == 2 * 800

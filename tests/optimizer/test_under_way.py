@@ -13,7 +13,6 @@ from optimizer.schedule import Failure, Timetable
 from optimizer.solution import Reason, Solution
 from tests.optimizer.builders import (
     EIGHT,
-    SIX_PM,
     a_place,
     a_problem,
     a_vehicle,

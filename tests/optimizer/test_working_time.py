@@ -164,6 +164,7 @@ def test_work_and_breaks_before_the_plan_count(state: dict[str, Any], breaks: li
     timetable = on_the_clock(problem, "-0")
 
     assert [visit.break_s for visit in timetable.visits if visit.break_s] == breaks
+    assert violations(problem, solved(problem)) == []
 
 
 def test_who_has_worked_enough_takes_on_nothing_more() -> None:

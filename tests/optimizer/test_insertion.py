@@ -1,0 +1,32 @@
+"""Where shipments are put into routes, before anything is on the clock."""
+
+import pytest
+
+from optimizer.day import Day
+from optimizer.insertion import idle_tours, insertions
+from optimizer.problem import Vehicle
+from optimizer.shipments import shipment_of
+from tests.optimizer.builders import a_place, a_problem, a_vehicle, under_way
+
+PLACES = (a_place("shop", 5), a_place("point", 10), a_place("depot", 20))
+
+
+@pytest.mark.parametrize(
+    ("vehicle", "cents"),
+    [
+        # A kilometre costs 10 cents, and 100 s at 0.1 cents.
+        (a_vehicle(end="depot"), 20 * 20),
+        (a_vehicle(end="hub"), 20 * 20),
+        # Who is out goes to the depot anyway, and the point is on the way from the shop.
+        (a_vehicle(end="depot", under_way=under_way("shop")), 0),
+    ],
+)
+def test_the_estimate_is_what_the_way_costs_beyond_that_of_a_vehicle_left_alone(
+    vehicle: Vehicle, cents: int
+) -> None:
+    day = Day(a_problem(places=PLACES, vehicles=[vehicle]))
+
+    (way,) = insertions(idle_tours(day), shipment_of(day, [0], [0]))
+
+    assert way.estimate_cents == pytest.approx(cents)
+    assert way.added_cents == cents + (0 if vehicle.under_way else 100)
