@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
+from typing import Any, cast
 
 from optimizer import instances
 from optimizer.checks import ProblemError
@@ -73,12 +74,21 @@ def _restocked(place: Place, count: Callable[[int], int]) -> Place:
 
 
 def reference(name: str, objective: str, data: Path) -> dict[str, int]:
-    """Return what is known of a public instance: the best ``cost``, or the fewest ``vehicles``."""
-    known = json.loads((data / "instances" / "li_lim_best_known.json").read_text())
-    options = json.loads((data / "instances" / "vrpdo" / "reference_solutions.json").read_text())
+    """
+    Return what is known of a public instance: the best ``cost``, or the fewest ``vehicles``.
+
+    Without the public data nothing is known of any.
+    """
+    known = _facts(data / "instances" / "li_lim_best_known.json")
     if objective == instances.Objective.VEHICLES:
-        row = known["vehicles_first"].get(name)
+        row = known.get("vehicles_first", {}).get(name)
         return {} if row is None else {"vehicles": int(row["solved_with_vehicles"])}
+    options = _facts(data / "instances" / "vrpdo" / "reference_solutions.json")
     if name in options:
         return {"cost": round(options[name]["cost"])}
-    return {"cost": known["distance_x1000"][name]} if name in known["distance_x1000"] else {}
+    cost = known.get("distance_x1000", {}).get(name)
+    return {} if cost is None else {"cost": cost}
+
+
+def _facts(file: Path) -> dict[str, Any]:
+    return cast("dict[str, Any]", json.loads(file.read_text())) if file.exists() else {}
