@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from optimizer.day import TURN, Amounts, Leg, VehicleClass, Windows, intersect
+from optimizer.fleet import WorkingTime
 from optimizer.places import NO_WAY
 from optimizer.solution import CostTerms
 
@@ -213,12 +214,12 @@ class Times:
 
 def _times(vehicle: VehicleClass, visits: Sequence[Visit]) -> Times | Failure:
     """Return the shortest schedule that keeps all limits of time; going straight home is always allowed."""
-    times = _without_breaks(vehicle, visits)
-    if isinstance(times, Failure) or _work_kept(vehicle, times) or not visits:
+    times, rules = _without_breaks(vehicle, visits), vehicle.working_time
+    if isinstance(times, Failure) or rules is None or _work_kept(vehicle, times) or not visits:
         return times
     failure = Failure.WORKING_TIME
     best: Times | None = None
-    for position, break_s in _breaks(vehicle, times):
+    for position, break_s in _breaks(vehicle, rules, times):
         paused = [*visits]
         paused[position] = replace(visits[position], break_s=break_s)
         tried = _without_breaks(vehicle, paused)
@@ -407,14 +408,12 @@ def _work_kept(vehicle: VehicleClass, times: Times) -> bool:
     return longest_s is None or all(end - begin <= longest_s for begin, end in _stretches(vehicle, times))
 
 
-def _breaks(vehicle: VehicleClass, times: Times) -> Iterator[tuple[int, int]]:
+def _breaks(vehicle: VehicleClass, rules: WorkingTime, times: Times) -> Iterator[tuple[int, int]]:
     """
     Yield visits before which a break would keep the rules, and how long it would have to be.
 
     One break in one piece: whoever keeps the longest unbroken work needs no more up to twice that work.
     """
-    rules = vehicle.working_time
-    assert rules is not None  # noqa: S101 - callers ask for rules only where there are some
     work_s, taken_s = _work_s(vehicle, times)
     longest_s = rules.max_unbroken_s or work_s
     needed_s = {max(rules.breaks_s(work_s) - taken_s, _LEAST_BREAK_S)}

@@ -77,7 +77,9 @@ async def test_a_broker_that_restarts_is_greeted_anew_as_soon_as_it_is_back(
         assert loop.time() - began_s >= away_s
 
         await server.send(server.command())
-        await becomes(lambda: server.results == ["success"])
+        await becomes(lambda: server.results)
+        # A report that the server is slow to accept may come twice.
+        assert set(server.results) == {"success"}
 
 
 async def test_a_command_in_time_pulses_once_and_is_reported(admitted: BrokerProcess, tmp_path: Path) -> None:

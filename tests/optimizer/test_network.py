@@ -270,10 +270,9 @@ def a_random_town(folder: Path, random: Random) -> NetworkTravel:
         for j in (i + 1 if i % 5 < 4 else 25, i + 5):
             if j < 25 and random.random() < 0.85:
                 bend = chr(0x400 + len(nodes))
-                nodes[bend] = tuple(  # type: ignore[assignment]
-                    (a + b) / 2 + random.uniform(-60, 60)
-                    for a, b in zip(nodes[name], nodes[letters[j]], strict=True)
-                )
+                (one_x, one_y), (other_x, other_y) = nodes[name], nodes[letters[j]]
+                x, y = (one_x + other_x) / 2, (one_y + other_y) / 2
+                nodes[bend] = x + random.uniform(-60, 60), y + random.uniform(-60, 60)
                 oneway = random.choice([{}, {}, {"oneway": "yes"}, {"oneway": "-1"}])
                 speed = {"maxspeed": str(random.randrange(10, 60, 5))}
                 ways.append((name + bend + letters[j], {"highway": "tertiary"} | oneway | speed))
