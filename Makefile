@@ -18,26 +18,26 @@ export PYTHONDONTWRITEBYTECODE :=
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
-demo: environment ## play a delivery day and go on serving its pages until Ctrl-C (SEED= ORDERS= BUDGET= LINK=mqtt)
+demo: environment var/compiled ## play a delivery day and go on serving its pages until Ctrl-C (SEED= ORDERS= BUDGET= LINK=mqtt)
 	@$(RUN) demo --stay
 
-day: environment ## play days without a terminal; the last line is JSON (SEED=7 or SEEDS=1-20, ORDERS= BUDGET= LINK=mqtt)
+day: environment var/compiled ## play days without a terminal; the last line is JSON (SEED=7 or SEEDS=1-20, ORDERS= BUDGET= LINK=mqtt)
 	@$(RUN) day
 
-faults: $(if $(filter none,$(PROOFS)),,proofs) environment ## all proofs, then work while servers and lockers are killed; the last line is JSON (SEED=7 FAULTS=40 PROOFS=none)
+faults: $(if $(filter none,$(PROOFS)),,proofs) environment var/compiled ## all proofs, then work while servers and lockers are killed; the last line is JSON (SEED=7 FAULTS=40 PROOFS=none)
 	@$(RUN) faults
 
-proofs: environment ## the long forms of the tests that try a rule many times (ARGS="-k town")
+proofs: environment var/compiled ## the long forms of the tests that try a rule many times (ARGS="-k town")
 	@$(RUN) proofs $(ARGS)
 
-load: environment ## measure unlocks, 500 lockers, an outage on 2 cores; the last line is JSON (LOCKERS= RATE= SECONDS= BACKLOG= UNLOCKS=)
+load: environment var/compiled ## measure unlocks, 500 lockers, an outage on 2 cores; the last line is JSON (LOCKERS= RATE= SECONDS= BACKLOG= UNLOCKS=)
 	@$(RUN) load
 
 bench: ## measure the planner against its peers, resumable; tables and a plot go to var/bench (ARGS="--quick")
 	@$(PYTHON) -m deploy.local.bootstrap --packages bench --parent $$PPID $(EXACTLY)
 	@exec var/venv-bench/bin/python -m optimizer bench $(ARGS)
 
-test: environment ## all tests on SQLite, then those with locks and queues on PostgreSQL (ARGS="-k lockers")
+test: environment var/compiled ## all tests on SQLite, then those with locks and queues on PostgreSQL (ARGS="-k lockers")
 	@$(RUN) test $(ARGS)
 
 check: environment ## style, types, imports, migrations, API schema; stops at the first failure
@@ -55,6 +55,10 @@ lock: ## re-make the lock files after a change of requirements/*.in (ARGS=--upgr
 	@uv=$$($(PYTHON) -m deploy.local.bootstrap --uv) && for name in base dev bench; do \
 		"$$uv" $(COMPILE) $(ARGS) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \
 	done
+
+# The planner's search is compiled ahead, which takes half a minute that the first plan does not have.
+var/compiled: $(wildcard optimizer/lns/*.py) optimizer/compiled.py optimizer/pricing_labels.py requirements/base.txt | environment
+	@echo "Compiling the planner's search …"; mkdir -p var; .venv/bin/python -m optimizer compile >/dev/null && touch $@
 
 environment:
 	@exec $(PYTHON) -m deploy.local.bootstrap --parent $$PPID $(EXACTLY)

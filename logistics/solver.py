@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -26,15 +26,26 @@ class SolverFailed(DomainError):
 
 class SolverProcess:
     """
-    One run of ``python -m optimizer solve``.
+    One run of ``python -m optimizer solve``, with a plan to ``start`` with and more ``options`` if wanted.
 
     The solver leads its own process group and ends when its standard input closes, so that it survives
     neither a stop nor the death of the worker that started it.
     """
 
-    def __init__(self, problem: dict[str, Any], *, time_limit_s: float, seed: int) -> None:
+    def __init__(
+        self,
+        problem: dict[str, Any],
+        *,
+        time_limit_s: float,
+        seed: int,
+        bound: bool = False,
+        start: dict[str, Any] | None = None,
+        options: Sequence[str] = (),
+    ) -> None:
+        limits = ("--time-limit", str(time_limit_s), "--seed", str(seed))
+        begin = () if start is None else ("--start", "-")
         self._process = subprocess.Popen(
-            [*COMMAND, "--time-limit", str(time_limit_s), "--seed", str(seed)],
+            [*COMMAND, *limits, *begin, *(("--bound",) if bound else ()), *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -43,7 +54,7 @@ class SolverProcess:
         )
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._last_words: list[str] = []
-        self._follow(problem)
+        self._follow([problem] if start is None else [start, problem])
 
     def __enter__(self) -> "SolverProcess":
         return self
@@ -88,13 +99,14 @@ class SolverProcess:
                 with suppress(BrokenPipeError):
                     stream.close()
 
-    def _follow(self, problem: dict[str, Any]) -> None:
+    def _follow(self, documents: Sequence[dict[str, Any]]) -> None:
         stdin, stdout, stderr = self._process.stdin, self._process.stdout, self._process.stderr
         assert stdin and stdout and stderr  # noqa: S101 - all three are pipes
 
         def feed() -> None:
             with suppress(BrokenPipeError):
-                stdin.write(json.dumps(problem) + "\n")
+                for document in documents:
+                    stdin.write(json.dumps(document) + "\n")
                 stdin.flush()
 
         def listen() -> None:

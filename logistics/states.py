@@ -152,6 +152,25 @@ PLAN_TRANSITIONS: Mapping[PlanState, frozenset[PlanState]] = {
 IN_COMPUTATION = frozenset({PlanState.QUEUED, PlanState.RUNNING})
 
 
+class TerritoryState(models.TextChoices):
+    """How far the planning of a territory has come; one that failed keeps the plan that it began with."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+TERRITORY_TRANSITIONS: Mapping[TerritoryState, frozenset[TerritoryState]] = {
+    TerritoryState.WAITING: frozenset({TerritoryState.RUNNING, TerritoryState.FAILED}),
+    TerritoryState.RUNNING: frozenset({TerritoryState.DONE, TerritoryState.FAILED}),
+    TerritoryState.DONE: frozenset(),
+    TerritoryState.FAILED: frozenset(),
+}
+#: States in which a territory may still get a plan.
+UNPLANNED = frozenset({TerritoryState.WAITING, TerritoryState.RUNNING})
+
+
 class RunState(models.TextChoices):
     """How far a released route has come."""
 

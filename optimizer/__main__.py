@@ -1,5 +1,5 @@
 """
-Command line: ``python -m optimizer solve | check | generate | network | bench``.
+Command line: ``python -m optimizer solve | check | generate | network | bench | compile``.
 
 ``solve`` writes JSON lines with ``--progress``: ``{"type": "progress", ...}`` as often as something happens,
 then one ``{"type": "result", ...}``; with ``--json`` only the figures of the run, as ``{"cost": ...,
@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from optimizer.problem import Problem
     from optimizer.result import Progress, Result
+    from optimizer.solution import Route, Solution
     from optimizer.travel import TravelModel
 
 STARTED = time.monotonic()
@@ -56,29 +58,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _solve(options: argparse.Namespace) -> int:
     """Plan the day of a file."""
     from optimizer import instances
-    from optimizer.io import result_to_json
+    from optimizer.checks import ProblemError
+    from optimizer.io import result_to_json, start_to_json
+    from optimizer.parts import other_routes
+    from optimizer.report import print_result
     from optimizer.solve import solve
 
+    if options.workers and (options.bound or options.start):
+        raise ProblemError("workers", "begin without a plan, and prove no bound")
+    start, routes = _read_start(options.start)
     document = _read_line_then_watch() if options.stop_on_eof else _read(options.file)
     problem, travel = instances.read(document, options.objective), _travel_model(options)
-    result = solve(
-        problem,
-        time_limit_s=max(LEAST_SEARCH_S, options.time_limit - (time.monotonic() - STARTED)),
-        seed=options.seed,
-        iterations=options.iterations,
-        on_progress=_emit_progress if options.progress else _Teller(),
-        travel=travel,
-        bound=options.bound,
-    )
+    limits: dict[str, Any] = {
+        "time_limit_s": max(LEAST_SEARCH_S, options.time_limit - (time.monotonic() - STARTED)),
+        "seed": options.seed,
+        "iterations": options.iterations,
+        "on_progress": _emit_progress if options.progress else _Teller(),
+        "travel": travel,
+    }
+    others: list[Route] = []
+    if options.workers:
+        result = _solve_in_parts(problem, options.workers, limits)
+    else:
+        result = solve(
+            problem,
+            bound=options.bound,
+            start=start,
+            routes=routes,
+            on_end=lambda search: others.extend(other_routes(search, options.others)),
+            **limits,
+        )
     if options.output:
-        Path(options.output).write_text(json.dumps(result_to_json(result), ensure_ascii=False))
+        Path(options.output).write_text(json.dumps(result_to_json(result, problem), ensure_ascii=False))
     if options.progress:
-        _emit({"type": "result", **result_to_json(result)})
+        offer = {"routes": start_to_json(result.solution, others)["routes"]} if result.solution else {}
+        _emit({"type": "result", **result_to_json(result, problem), **(offer if options.others else {})})
     elif options.json:
         _emit(_summary(result))
     else:
-        _print_table(result)
+        print_result(problem, result)
     return 0 if result.solution else 3
+
+
+def _solve_in_parts(problem: "Problem", workers: int, limits: dict[str, Any]) -> "Result":
+    """Plan a day in territories, and leave no worker behind."""
+    from optimizer.parts import solve_in_parts
+    from optimizer.workers import processes
+
+    executor = processes(workers)
+    try:
+        result = solve_in_parts(problem, executor=executor, workers=workers, **limits)
+    except BaseException:
+        executor.shutdown(wait=False, cancel_futures=True)
+        raise
+    executor.shutdown()
+    return result
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -131,6 +165,18 @@ def _network(options: argparse.Namespace) -> int:
     return 0
 
 
+def _compile(_: argparse.Namespace) -> int:
+    """Compile what is compiled at the first call, so that no plan has to wait for it."""
+    from optimizer.generator import RegionSize, generate
+    from optimizer.solve import solve
+
+    size = RegionSize(num_orders=6, num_shops=2, num_supply_points=3, num_bikes=1, num_vans=1)
+    began = time.monotonic()
+    solve(generate(1, size), time_limit_s=60.0, iterations=1, bound=True)
+    _emit({"type": "compile", "seconds": round(time.monotonic() - began, 3)})
+    return 0
+
+
 def _bench(options: argparse.Namespace) -> int:
     """Measure ours and the peers; whoever stops it may go on later."""
     from optimizer.bench.command import bench
@@ -180,6 +226,25 @@ def _parser() -> argparse.ArgumentParser:
     solve.add_argument(
         "--bound", action="store_true", help="prove for half of the time how cheap it could be"
     )
+    solve.add_argument(
+        "--start",
+        metavar="FILE",
+        help="result to begin with; with --stop-on-eof - is a line before the problem",
+    )
+    solve.add_argument(
+        "--others",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="with --progress the result offers so many routes besides those of the plan",
+    )
+    solve.add_argument(
+        "--workers",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="plan a large region in territories, so many at once; without, or with 0, undivided",
+    )
     solve.add_argument("--json", action="store_true", help="write the figures of the run as one JSON line")
     solve.add_argument(
         "--progress", action="store_true", help="write JSON lines while searching, and the result as the last"
@@ -213,6 +278,8 @@ def _parser() -> argparse.ArgumentParser:
     network.add_argument("--json", action="store_true", help="write one JSON line")
     _add_cache(network)
     network.set_defaults(command=_network)
+    kernels = commands.add_parser("compile", help="compile the search now instead of with the first plan")
+    kernels.set_defaults(command=_compile)
     _add_bench(commands.add_parser("bench", help="measure ours and other solvers on the same problems"))
     return parser
 
@@ -262,6 +329,16 @@ def _count(text: str) -> int:
 
 def _read(file: str) -> bytes:
     return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+
+
+def _read_start(file: str | None) -> "tuple[Solution | None, tuple[Route, ...]]":
+    """Read a plan and routes to begin with, from a file or from one line of standard input."""
+    from optimizer.io import read_routes, read_solution
+
+    if file is None:
+        return None, ()
+    document = sys.stdin.buffer.readline() if file == "-" else Path(file).read_bytes()
+    return read_solution(document), read_routes(document)
 
 
 def _read_line_then_watch() -> bytes:
@@ -314,27 +391,6 @@ def _summary(result: "Result") -> dict[str, Any]:
         "violations": len(result.violations),
         "seconds": result.seconds,
     }
-
-
-def _print_table(result: "Result") -> None:
-    """Print a plan for people."""
-    solution = result.solution
-    if solution is None:
-        print(f"no plan ({result.status})")
-        return
-    for route in solution.routes:
-        km, hours = route.distance_m / 1000, route.duration_s / 3600
-        orders = sum(len(stop.deliveries) for stop in route.stops)
-        print(
-            f"{route.vehicle:12} {orders:4} orders {len(route.stops):4} stops {km:7.1f} km {hours:5.1f} h "
-            f"{route.cost.total_cents / 100:9.2f} EUR"
-        )
-    for left in solution.left_out:
-        print(f"{left.order:12} left out: {left.sentence} {left.remedy.sentence if left.remedy else ''}")
-    print(
-        f"{solution.num_carried} carried, {len(solution.left_out)} left out, "
-        f"{solution.cost_cents / 100:.2f} EUR, {result.bound_reason}, {result.seconds:.1f} s"
-    )
 
 
 def _print_network(row: dict[str, Any]) -> None:

@@ -2,8 +2,8 @@ r"""
 PuLP: the linear master of the lower bound, over routes of the relaxation found so far.
 
 Letters as in :mod:`optimizer.master`. A *part* of the plans is given by the least and greatest number
-:math:`l_k, n_k` of vehicles of each class that are driven, by pairs of an order and a class that must not
-carry it, and by orders that must not be left out. Orders are covered at least once, which loses nothing: a
+:math:`l_k, n_k` of vehicles of each class that are driven, by orders that must not go to an option with a
+class, and by orders that must not be left out. Orders are covered at least once, which loses nothing: a
 plan that carries an order twice can drop one of them.
 
 PuLP makes the rows; routes are then added to the model that HiGHS holds, which goes on from its last basis:
@@ -20,9 +20,9 @@ import pulp
 
 from optimizer import solver
 from optimizer.compartments import Room, Row
+from optimizer.compiled import Floats
 from optimizer.day import Day
 from optimizer.pricing import Duals, Path
-from optimizer.pricing_labels import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,13 @@ class Part:
 
     low: tuple[int, ...]
     high: tuple[int, ...]
-    forbidden: frozenset[tuple[int, int]] = frozenset()
+    forbidden: frozenset[tuple[int, int, int]] = frozenset()
     forced: frozenset[int] = frozenset()
     bound: float = 0.0
 
     def admits(self, path: Path) -> bool:
         """Tell whether a route may be driven in this part."""
-        return not any((order, path.vehicle) in self.forbidden for order, _ in path.orders)
+        return not any((*pair, path.vehicle) in self.forbidden for pair in path.orders)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +100,18 @@ class Master:
         self._highs.addCol(path.cents, 0.0, most, len(entries), list(entries), list(entries.values()))
         self._paths.append(path)
         return True
+
+    def reduced_cents(self, path: Path, duals: Duals) -> float:
+        """Return what a route costs beyond what it saves at some prices."""
+        saved = float(duals.classes[path.vehicle]) + sum(float(duals.orders[o]) for o, _ in path.orders)
+        taken = self._room.taken(path.orders)
+        return path.cents - saved + sum(duals.rows.get(row, 0.0) * n for row, n in taken.items())
+
+    def within(self, slack_cents: float, duals: Duals) -> list[Path]:
+        """Return the routes with places whose reduced cost is not above some slack."""
+        return [
+            path for path in self._paths if path.places and self.reduced_cents(path, duals) <= slack_cents
+        ]
 
     def turn_to(self, part: Part) -> None:
         """Restrict the master to a part of the plans."""

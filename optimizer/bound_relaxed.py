@@ -18,7 +18,7 @@ def _of_vehicles(day: Day) -> Iterator[str]:
     if any(one.num_trips > 1 for one in day.classes):
         yield "ranges, turnarounds and numbers of trips of vehicles with several trips"
     if any(one.max_duration_s < one.latest_s - one.earliest_s for one in day.classes):
-        yield "longest runs"
+        yield "waiting as a part of longest runs"
     if any(one.working_time is not None for one in day.classes):
         yield "breaks and working time"
     if any(one.prices.per_hour_cents for one in day.classes):
@@ -33,8 +33,11 @@ def _of_time(day: Day) -> Iterator[str]:
         yield "ready times and deadlines that differ among orders of one place"
     if any(order.handling_s for order in orders):
         yield "time of handling beyond the least of a place, but not its cost"
-    if any(day.ride_limit_s(order) is not None for order in orders):
-        yield "longest rides"
+    limited = {number for number, order in enumerate(orders) if day.ride_limit_s(order) is not None}
+    if limited - set(day.loaded):
+        yield "waiting as a part of longest rides"
+    if limited & set(day.loaded):
+        yield "longest rides of goods on board"
 
 
 def _of_orders(day: Day) -> Iterator[str]:

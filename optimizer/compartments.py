@@ -49,11 +49,11 @@ class Room:
             stock = [c for c in day.problem.places[index].compartments or () if c.temperature == temperature]
             rows = _rows(demands)
             for row in rows:
-                room = sum(compartments.free for compartments in stock if _counts(compartments, row))
+                room = sum(compartments.free for compartments in stock if counts(compartments, row))
                 self.capacity[index, temperature, row] = room
             for demand in demands:
                 self._touched[index, demand] = [
-                    (index, temperature, row) for row in rows if _counts(demand, row)
+                    (index, temperature, row) for row in rows if counts(demand, row)
                 ]
 
     def claims(self, order: int, option: int) -> Counter[Row]:
@@ -123,7 +123,7 @@ def _rows(demands: Iterable[CompartmentDemand]) -> list[Demands]:
     ]
 
 
-def _counts(thing: Compartments | CompartmentDemand, row: Demands) -> bool:
+def counts(thing: Compartments | CompartmentDemand, row: Demands) -> bool:
     """Tell whether compartments belong to the right-hand side of a row, or a demand to its left-hand side."""
     least = row[0] if thing.low else row[1]
     return least is not None and thing.size.rank >= least.rank

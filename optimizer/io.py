@@ -39,9 +39,11 @@ marks compartments whose doors can be reached from a wheelchair, and claims that
 has ``profile``, ``distance_m`` and ``duration_s``, square, in the order of ``places``.
 
 A result is an object with ``"format": "dorfbote-result"``, ``"version": 1`` and the fields of
-:class:`optimizer.result.Result`; its ``solution`` holds ``routes`` and ``left_out`` as in
+:class:`optimizer.result.Result`; its ``solution`` holds ``routes``, ``left_out`` and ``prices`` as in
 :mod:`optimizer.solution`, and besides the derived ``cost``, ``cost_cents`` and ``num_carried``; each route
-besides ``duration_s``; each cost besides ``total_cents``.
+besides ``duration_s``; each cost besides ``total_cents``. Where the problem is at hand, each stop has its
+``load``, ``load_share`` and ``slack_s`` of :mod:`optimizer.margins`, and each route with stops their least
+``slack_s`` and greatest ``load_share``. What is derived is skipped when it is read back.
 """
 
 import dataclasses
@@ -49,7 +51,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum, StrEnum
 from functools import cache
 from typing import Any, cast
@@ -57,9 +59,10 @@ from typing import Any, cast
 import numpy as np
 
 from optimizer.checks import ProblemError
+from optimizer.margins import margins
 from optimizer.problem import Problem
 from optimizer.result import Progress, Result
-from optimizer.solution import CostTerms, Route, Solution
+from optimizer.solution import CostTerms, Route, Solution, Stop
 
 PROBLEM_FORMAT = "dorfbote-problem"
 RESULT_FORMAT = "dorfbote-result"
@@ -70,6 +73,11 @@ DERIVED: dict[type, tuple[str, ...]] = {
     CostTerms: ("total_cents",),
     Route: ("duration_s",),
     Solution: ("cost", "cost_cents", "num_carried"),
+}
+#: What is written besides where the problem is at hand, and skipped too.
+WITH_PROBLEM: dict[type, tuple[str, ...]] = {
+    Route: ("load_share", "slack_s"),
+    Stop: ("load", "load_share", "slack_s"),
 }
 
 
@@ -107,9 +115,45 @@ def problem_to_json(problem: Problem) -> dict[str, Any]:
     return {"format": PROBLEM_FORMAT, "version": VERSION, **cast("dict[str, Any]", _write(problem))}
 
 
-def result_to_json(result: Result) -> dict[str, Any]:
-    """Return a result as JSON values."""
-    return {"format": RESULT_FORMAT, "version": VERSION, **cast("dict[str, Any]", _write(result))}
+def result_to_json(result: Result, problem: Problem | None = None) -> dict[str, Any]:
+    """Return a result as JSON values; with its problem, each stop tells its load and slack."""
+    document = {"format": RESULT_FORMAT, "version": VERSION, **cast("dict[str, Any]", _write(result))}
+    if problem is not None and result.solution is not None:
+        for route, row in zip(result.solution.routes, document["solution"]["routes"], strict=True):
+            row.update(_margins_to_json(problem, route, row["stops"]))
+    return document
+
+
+def start_to_json(plan: Solution, routes: Sequence[Route] = ()) -> dict[str, Any]:
+    """Return a plan to begin with, and routes that may be driven besides its own, as JSON values."""
+    content = {"solution": _write(plan), "routes": [_write(route) for route in routes]}
+    return {"format": RESULT_FORMAT, "version": VERSION, **content}
+
+
+def read_routes(text: str | bytes) -> tuple[Route, ...]:
+    """
+    Read the routes that a result, or a plan to begin with, offers besides those of its plan.
+
+    Raises
+    ------
+    ProblemError
+        If the text is no result.
+    """
+    content = _content(_parse(text), RESULT_FORMAT)
+    return cast("tuple[Route, ...]", _read(tuple[Route, ...], content.get("routes", []), "routes"))
+
+
+def _margins_to_json(problem: Problem, route: Route, stops: list[dict[str, Any]]) -> dict[str, Any]:
+    """Put what each stop leaves unused into its values, and return what that means for the route."""
+    unused = margins(problem, route)
+    for margin, stop in zip(unused, stops, strict=True):
+        stop.update(cast("dict[str, Any]", _write(margin)))
+    if not unused:
+        return {}
+    return {
+        "load_share": max(margin.load_share for margin in unused),
+        "slack_s": min(margin.slack_s for margin in unused),
+    }
 
 
 def progress_to_json(progress: Progress) -> dict[str, Any]:
@@ -164,7 +208,8 @@ def _read_object(kind: type, data: object, path: str) -> object:
     if not isinstance(data, dict):
         raise ProblemError(path or "document", "must be an object")
     hints, fields = _hints(kind), _fields(kind)
-    given = {name: value for name, value in data.items() if name not in DERIVED.get(kind, ())}
+    skipped = {*DERIVED.get(kind, ()), *WITH_PROBLEM.get(kind, ())}
+    given = {name: value for name, value in data.items() if name not in skipped}
     for name in given:
         if name not in fields:
             raise ProblemError(_join(path, name), "is unknown")

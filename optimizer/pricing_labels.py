@@ -1,62 +1,48 @@
 r"""
-Labelling: the cheapest route of one vehicle for given rewards, compiled by numba where it is installed.
+Labelling: the cheapest route of one vehicle for given rewards, compiled by numba.
 
-Sets: nodes :math:`1..n`, shops first, then delivery points; groups :math:`g` of rewards, each with one shop
-and the points at any of which it can be earned. Letters of a label at node :math:`v`: reduced cost
-:math:`c`, moment of departure :math:`t`, length :math:`l`; :math:`P` the groups whose goods are available and
-not earned, :math:`D` those earned or out of reach for good. All other groups are open: their shop has not
-been visited.
+Sets: nodes :math:`1..n`, shops first, then delivery points; groups :math:`g` of rewards, each with one shop,
+the points at any of which it can be earned, and the longest ride of its goods. Letters of a label at node
+:math:`v`: reduced cost :math:`c`, moment of departure :math:`t`, length :math:`l`, time spent driving and at
+stops :math:`b`, for each shop the :math:`b` of its last visit; :math:`P` the groups whose goods are available
+and not earned, :math:`D` those earned or out of reach for good, :math:`V` the places visited. All other
+groups are open: a visit of their shop makes them available.
 
-Extension to a shop makes its open groups available; to a point earns :math:`w_g` for each available group
-that it serves. Picking up is thus decided when the goods are delivered, which needs no time or load of its
-own. A label at :math:`v` dominates another one there if :math:`c_1 \le c_2`, :math:`t_1 \le t_2`,
-:math:`l_1 \le l_2` and what only the other one can still earn is worth no more than the difference:
+Extension to a shop makes its open groups available and those with a longest ride fresh; to a point earns
+:math:`w_g` for each available group that it serves. Picking up is thus decided when the goods are delivered,
+which needs no time or load of its own. Goods that can reach no point within their longest ride are open
+again. A label at :math:`v` dominates another one there if :math:`c_1 \le c_2`, :math:`t_1 \le t_2`,
+:math:`l_1 \le l_2`, :math:`b_1 \le b_2`, and what only the other one can still earn is worth no more than the
+difference:
 
-.. math:: \sum_{g \in (P_2 \setminus P_1) \cup (D_1 \setminus (P_2 \cup D_2))} w_g \le c_2 - c_1,
+.. math:: \sum_{g \in (P_2 \setminus P'_1) \cup (D_1 \setminus (P_2 \cup D_2))} w_g \le c_2 - c_1,
 
-because it can do whatever the other one will do, without those groups. A label is dropped, too, if it cannot
-beat the best route even if every open shop and every point with available groups costs only its cheapest
-way in.
+where :math:`P'_1` are those of :math:`P_1` whose goods are no longer on board than with the other label. For
+it can do whatever the other one will do, without those groups. A label is dropped, too, if no completion
+(:mod:`optimizer.pricing_completion`) can make it beat the best route.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+from optimizer.compiled import Floats, Ints, compiled
+from optimizer.pricing_completion import Completion, Masks, least_completion, weight
 
-try:
-    from numba import njit
-except ImportError:  # pragma: no cover - depends on the environment
-    COMPILED = False
-
-    def compiled(function: Function) -> Function:
-        """Return the function as it is: numba is not installed."""
-        return function
-else:
-    COMPILED = True
-
-    def compiled(function: Function) -> Function:
-        """Compile a function when it is first called."""
-        return cast("Function", njit(cache=True)(function))
-
-
-#: Groups that fit the words of a label.
-MAX_GROUPS = 64
 #: Labels kept in one run, and at one node.
-MAX_LABELS, MAX_LABELS_AT_NODE = 400_000, 60_000
+MAX_LABELS, MAX_LABELS_AT_NODE = 1_000_000, 100_000
 #: How a run of the labelling stands: every label is extended, the step is over, there is no room for more.
 DONE, PAUSED, FULL = 0, 1, 2
+#: Columns of the values of a label: reduced cost, departure, length, time spent, what no completion beats.
+COST, TIME, LENGTH, SPENT, PROMISE = 0, 1, 2, 3, 4
+#: In place of the last one at each node: reduced cost less the worth of what is available.
+POOR = 4
+#: Columns of the sets of a label.
+AVAILABLE, OVER, VISITED = 0, 1, 2
 
-Floats = NDArray[np.float64]
-Masks = NDArray[np.uint64]
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Graph:
+class Graph(NamedTuple):
     """
     Where a vehicle may go.
 
@@ -73,7 +59,7 @@ class Graph:
     service
         Least time that a visit takes.
     limits
-        Start of the run, latest end, and greatest length; shape ``(3,)``.
+        Start of the run, latest end, greatest length, and longest run; shape ``(4,)``.
     """
 
     num_shops: int
@@ -89,86 +75,329 @@ class Graph:
     limits: Floats
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Labels:
+class Rewards(NamedTuple):
     """
-    Memory of a run: labels in the order of their making, and at each node by rising cost.
+    What can be earned.
 
-    ``at_node`` holds cost, time, length, and cost less the worth of what is available; ``masks_at_node``
-    the two sets of each label at a node, ``index``
-    its number and ``count`` how many there are. ``state`` holds the labels extended and made, ``ends`` the
-    best last label at each node (-1 for none), ``best`` the reduced cost of the best route.
+    Parameters
+    ----------
+    groups
+        Of each node, those that have it as shop or point.
+    on_board, limited
+        Groups that need no shop, and those with a longest ride.
+    shops, rides
+        Of each group, its shop (0 if it needs none) and its longest ride in seconds.
+    soonest
+        Seconds from each node (row) to the next point of each group (column).
+    table
+        Weight of each value of each byte of a set; shape ``(8, 256)``.
     """
 
-    node: NDArray[np.int64]
-    parent: NDArray[np.int64]
+    groups: Masks
+    on_board: np.uint64
+    limited: np.uint64
+    shops: Ints
+    rides: Floats
+    soonest: Floats
+    table: Floats
+
+
+class Labels(NamedTuple):
+    """
+    Memory of a run: labels in the order of their making, the start first, and at each node by rising cost.
+
+    ``loaded`` holds for each label and shop the time spent when the shop was last left; ``members`` the
+    numbers of the labels at each node and ``num_members`` how many there are; ``state`` the labels extended
+    and made; ``best`` the reduced cost of the best route, and what no completion of labels dropped to save
+    time beats.
+    """
+
+    node: Ints
+    parent: Ints
     alive: NDArray[np.bool_]
     values: Floats
     masks: Masks
+    loaded: Floats
     at_node: Floats
     masks_at_node: Masks
-    index: NDArray[np.int64]
-    count: NDArray[np.int64]
-    state: NDArray[np.int64]
-    ends: NDArray[np.int64]
-    end_values: Floats
+    members: Ints
+    num_members: Ints
+    state: Ints
     best: Floats
 
-    @classmethod
-    def empty(cls, num_nodes: int) -> "Labels":
-        """Return memory for a graph; pages that are never used cost nothing."""
-        room = min(MAX_LABELS_AT_NODE, 6_000_000 // max(1, num_nodes))
-        return cls(
-            node=np.empty(MAX_LABELS, np.int64),
-            parent=np.empty(MAX_LABELS, np.int64),
-            alive=np.empty(MAX_LABELS, np.bool_),
-            values=np.empty((MAX_LABELS, 4)),
-            masks=np.empty((MAX_LABELS, 2), np.uint64),
-            at_node=np.empty((num_nodes, room, 4)),
-            masks_at_node=np.empty((num_nodes, room, 2), np.uint64),
-            index=np.empty((num_nodes, room), np.int64),
-            count=np.zeros(num_nodes, np.int64),
-            state=np.zeros(2, np.int64),
-            ends=np.full(num_nodes, -1, np.int64),
-            end_values=np.empty(num_nodes),
-            best=np.zeros(1),
-        )
 
-    def restart(self, least: float) -> None:
-        """Forget everything; only routes below ``least`` will be found."""
-        self.count[:] = 0
-        self.state[:] = -1, 0
-        self.ends[:] = -1
-        self.end_values[:] = least
-        self.best[0] = least
+def empty_labels(num_nodes: int, num_shops: int) -> Labels:
+    """Return memory for a graph; pages that are never used cost nothing."""
+    room = min(MAX_LABELS_AT_NODE, 6_000_000 // max(1, num_nodes))
+    return Labels(
+        node=np.empty(MAX_LABELS, np.int64),
+        parent=np.empty(MAX_LABELS, np.int64),
+        alive=np.empty(MAX_LABELS, np.bool_),
+        values=np.empty((MAX_LABELS, 5)),
+        masks=np.empty((MAX_LABELS, 3), np.uint64),
+        loaded=np.zeros((MAX_LABELS, num_shops)),
+        at_node=np.empty((num_nodes, room, 5)),
+        masks_at_node=np.empty((num_nodes, room, 2), np.uint64),
+        members=np.empty((num_nodes, room), np.int64),
+        num_members=np.zeros(num_nodes, np.int64),
+        state=np.zeros(2, np.int64),
+        best=np.zeros(2),
+    )
 
-    def least_open(self) -> float:
-        """Return what no route through a label that was not extended can beat."""
-        first, after = max(0, int(self.state[0])), int(self.state[1])
-        if self.state[0] < 0:
-            return -np.inf
-        alive = self.alive[first:after]
-        return float(self.values[first:after, 3][alive].min(initial=np.inf))
 
-    def path(self, label: int) -> list[int]:
-        """Return the nodes that lead to a label, in the order of the route."""
-        nodes = []
-        while label >= 0:
-            nodes.append(int(self.node[label]))
-            label = int(self.parent[label])
-        return nodes[::-1]
+def restart(labels: Labels, graph: Graph, rewards: Rewards, completion: Completion, least: float) -> None:
+    """Forget everything but the start of the run; only routes below ``least`` will be found."""
+    labels.num_members[:] = 0
+    labels.state[:] = 0, 1
+    labels.best[:] = least, np.inf
+    labels.node[0], labels.parent[0], labels.alive[0] = len(graph.end_cents), -1, True
+    labels.values[0] = 0.0, graph.limits[0], 0.0, 0.0, completion.cents[0, -1]
+    metres, seconds = graph.limits[2], min(graph.limits[1] - graph.limits[0], graph.limits[3])
+    rated = completion.rated_cents[0, -1] - completion.rates @ (metres, seconds)
+    labels.values[0, PROMISE] = max(labels.values[0, PROMISE], rated)
+    labels.masks[0] = rewards.on_board, 0, 0
+    labels.loaded[0] = 0.0
+
+
+def least_proven(labels: Labels) -> float:
+    """Return what no route can beat, though labels may be left to extend, or were dropped to save time."""
+    first, after = labels.state
+    alive = labels.alive[first:after]
+    least_open = labels.values[first:after, PROMISE][alive].min(initial=np.inf)
+    return float(min(labels.best[0], labels.best[1], least_open))
+
+
+def nodes_to(labels: Labels, label: int) -> list[int]:
+    """Return the nodes that lead to a label, in the order of the route."""
+    nodes = []
+    while label > 0:
+        nodes.append(int(labels.node[label]))
+        label = int(labels.parent[label])
+    return nodes[::-1]
 
 
 @compiled
-def weight(mask: np.uint64, table: Floats) -> float:
-    """Return the weight of a set; ``table`` holds that of each value of each byte."""
-    total = 0.0
-    byte = 0
-    while mask:
-        total += table[byte, np.int64(mask & np.uint64(255))]
-        mask = mask >> np.uint64(8)
-        byte += 1
-    return total
+def extend(
+    graph: Graph, rewards: Rewards, completion: Completion, labels: Labels, beam: int, work: int
+) -> int:
+    """
+    Extend labels, first made first, until none is left, ``work`` comparisons are made or memory is full.
+
+    At most ``beam`` labels are kept at a node, the cheapest ones.
+    """
+    num_nodes = len(graph.end_cents)
+    current, made = labels.state[0], labels.state[1]
+    status = DONE
+    while current < made:
+        if labels.alive[current] and labels.values[current, PROMISE] < labels.best[0]:
+            if work <= 0 or made + num_nodes > len(labels.node):
+                status = PAUSED if work <= 0 else FULL
+                break
+            work -= num_nodes
+            for there in range(num_nodes):
+                if is_promising(graph, rewards, completion, labels, current, there, made):
+                    position, compared = place_of(rewards, labels, made, there)
+                    work -= compared
+                    if position < 0:
+                        continue
+                    if position >= beam:
+                        forget(labels, made)
+                        continue
+                    work -= insert(rewards, labels, current, made, there, position, beam)
+                    if labels.num_members[there] >= labels.members.shape[1]:
+                        labels.state[0], labels.state[1] = current, made + 1
+                        return FULL
+                    end = labels.values[made, COST] + graph.end_cents[there]
+                    labels.best[0] = min(labels.best[0], end)
+                    made += 1
+        current += 1
+    labels.state[0], labels.state[1] = current, made
+    return status
+
+
+@compiled
+def is_promising(
+    graph: Graph,
+    rewards: Rewards,
+    completion: Completion,
+    labels: Labels,
+    current: int,
+    there: int,
+    made: int,
+) -> bool:
+    """Write the extension of a label to a node as label ``made``, and tell whether it may beat the best."""
+    here, groups, is_shop = labels.node[current], rewards.groups[there], there < graph.num_shops
+    available, over = labels.masks[current, AVAILABLE], labels.masks[current, OVER]
+    gained = groups & (~over & (~available | rewards.limited) if is_shop else available)
+    if there == here or not gained:
+        return False
+    begin = max(graph.earliest[there], labels.values[current, TIME] + graph.seconds[here, there])
+    away = begin + graph.service[there]
+    far = labels.values[current, LENGTH] + graph.metres[here, there]
+    spent = labels.values[current, SPENT] + graph.seconds[here, there]
+    if begin > graph.latest[there] or away + graph.end_seconds[there] > graph.limits[1]:
+        return False
+    if far + graph.end_metres[there] > graph.limits[2]:
+        return False
+    if spent + graph.service[there] + graph.end_seconds[there] > graph.limits[3]:
+        return False
+    price = labels.values[current, COST] + graph.cents[here, there]
+    for shop in range(graph.num_shops):
+        labels.loaded[made, shop] = labels.loaded[current, shop]
+    if is_shop:
+        available |= gained
+        labels.loaded[made, there] = spent + graph.service[there]
+    else:
+        gained &= ~late(gained & rewards.limited, rewards, labels.loaded[made], spent, -1)
+        if not gained:
+            return False
+        price -= weight(gained, rewards.table)
+        available, over = available & ~gained, over | gained
+    spent += graph.service[there]
+    available &= ~late(available & rewards.limited, rewards, labels.loaded[made], spent, there)
+    shops, points = within_reach(graph, rewards, there, away)
+    over |= ~points | (~available & ~shops)
+    available &= points
+    visited = labels.masks[current, VISITED] | completion.bits[there]
+    labels.values[made, COST], labels.values[made, TIME] = price, away
+    labels.values[made, LENGTH], labels.values[made, SPENT] = far, spent
+    labels.masks[made, AVAILABLE], labels.masks[made, OVER] = available, over
+    labels.masks[made, VISITED] = visited
+    labels.node[made], labels.parent[made], labels.alive[made] = there, current, True
+    metres, seconds = graph.limits[2] - far, min(graph.limits[1] - away, graph.limits[3] - spent)
+    rest = least_completion(completion, rewards.table, there, available, over, visited, metres, seconds)
+    labels.values[made, PROMISE] = price + rest
+    return bool(price + rest < labels.best[0])
+
+
+@compiled
+def late(groups: np.uint64, rewards: Rewards, loaded: Floats, spent: float, here: int) -> np.uint64:
+    """Return those of some groups whose goods ride too long to a point: to this one, or to the next."""
+    found = np.uint64(0)
+    group = 0
+    while groups:
+        if groups & np.uint64(1):
+            arrival = spent if here < 0 else spent + rewards.soonest[here, group]
+            if arrival - loaded[rewards.shops[group]] > rewards.rides[group]:
+                found |= np.uint64(1) << np.uint64(group)
+        groups = groups >> np.uint64(1)
+        group += 1
+    return found
+
+
+@compiled
+def within_reach(graph: Graph, rewards: Rewards, node: int, left: float) -> tuple[np.uint64, np.uint64]:
+    """Return the groups whose shop, and those of which a point, can be visited in time from a node."""
+    shops = points = np.uint64(0)
+    for other in range(len(graph.end_cents)):
+        if left + graph.seconds[node, other] <= graph.latest[other]:
+            if other < graph.num_shops:
+                shops |= rewards.groups[other]
+            else:
+                points |= rewards.groups[other]
+    return shops, points
+
+
+@compiled
+def place_of(rewards: Rewards, labels: Labels, made: int, there: int) -> tuple[int, int]:
+    """Return the position of a label at its node, -1 if it is dominated, and the comparisons made."""
+    cost = labels.values[made, COST]
+    available, over = labels.masks[made, AVAILABLE], labels.masks[made, OVER]
+    # What is available to one label only is worth at least the difference of all that is.
+    poor = cost - weight(available, rewards.table)
+    position, num = 0, labels.num_members[there]
+    while position < num and labels.at_node[there, position, COST] <= cost:
+        if (
+            labels.at_node[there, position, POOR] <= poor + 1e-6
+            and labels.at_node[there, position, TIME] <= labels.values[made, TIME]
+            and labels.at_node[there, position, LENGTH] <= labels.values[made, LENGTH]
+            and labels.at_node[there, position, SPENT] <= labels.values[made, SPENT]
+        ):
+            has, did = labels.masks_at_node[there, position, 0], labels.masks_at_node[there, position, 1]
+            lost = (available & ~has) | (did & ~available & ~over)
+            spare = cost - labels.at_node[there, position, COST]
+            if not is_heavier(lost, rewards.table, spare):
+                lost |= staler(rewards, labels, labels.members[there, position], made, available & has)
+                if not is_heavier(lost, rewards.table, spare):
+                    return -1, position
+        position += 1
+    return position, position
+
+
+@compiled
+def insert(
+    rewards: Rewards, labels: Labels, current: int, made: int, there: int, position: int, beam: int
+) -> int:
+    """Insert a label at its node, drop those that it dominates, and return the comparisons made."""
+    cost = labels.values[made, COST]
+    available, over = labels.masks[made, AVAILABLE], labels.masks[made, OVER]
+    poor = cost - weight(available, rewards.table)
+    num, kept = labels.num_members[there], position
+    for other in range(position, num):
+        if (
+            labels.at_node[there, other, POOR] + 1e-6 >= poor
+            and labels.at_node[there, other, TIME] >= labels.values[made, TIME]
+            and labels.at_node[there, other, LENGTH] >= labels.values[made, LENGTH]
+            and labels.at_node[there, other, SPENT] >= labels.values[made, SPENT]
+        ):
+            has, did = labels.masks_at_node[there, other, 0], labels.masks_at_node[there, other, 1]
+            lost = (has & ~available) | (over & ~has & ~did)
+            spare = labels.at_node[there, other, COST] - cost
+            if not is_heavier(lost, rewards.table, spare):
+                lost |= staler(rewards, labels, made, labels.members[there, other], available & has)
+                if not is_heavier(lost, rewards.table, spare):
+                    labels.alive[labels.members[there, other]] = False
+                    continue
+        if kept < other:
+            move(labels, there, other, kept)
+        kept += 1
+    if kept >= beam:
+        kept -= 1
+        last = labels.members[there, kept]
+        if last > current:
+            forget(labels, last)
+    for other in range(kept, position, -1):
+        move(labels, there, other - 1, other)
+    for column in range(POOR):
+        labels.at_node[there, position, column] = labels.values[made, column]
+    labels.at_node[there, position, POOR] = poor
+    labels.masks_at_node[there, position, 0], labels.masks_at_node[there, position, 1] = available, over
+    labels.members[there, position], labels.num_members[there] = made, kept + 1
+    return int(num - position)
+
+
+@compiled
+def forget(labels: Labels, label: int) -> None:
+    """Drop a label that might have led to the best route."""
+    labels.alive[label] = False
+    labels.best[1] = min(labels.best[1], labels.values[label, PROMISE])
+
+
+@compiled
+def move(labels: Labels, there: int, source: int, target: int) -> None:
+    """Copy what is kept of a label at its node to another position."""
+    for column in range(POOR + 1):
+        labels.at_node[there, target, column] = labels.at_node[there, source, column]
+    labels.masks_at_node[there, target, 0] = labels.masks_at_node[there, source, 0]
+    labels.masks_at_node[there, target, 1] = labels.masks_at_node[there, source, 1]
+    labels.members[there, target] = labels.members[there, source]
+
+
+@compiled
+def staler(rewards: Rewards, labels: Labels, one: int, other: int, groups: np.uint64) -> np.uint64:
+    """Return those of some groups whose goods have been on board longer with one label than with another."""
+    found = np.uint64(0)
+    groups &= rewards.limited
+    longer = labels.values[one, SPENT] - labels.values[other, SPENT]
+    group = 0
+    while groups:
+        if groups & np.uint64(1):
+            shop = rewards.shops[group]
+            if longer > labels.loaded[one, shop] - labels.loaded[other, shop]:
+                found |= np.uint64(1) << np.uint64(group)
+        groups = groups >> np.uint64(1)
+        group += 1
+    return found
 
 
 @compiled
@@ -183,174 +412,3 @@ def is_heavier(mask: np.uint64, table: Floats, limit: float) -> bool:
         mask = mask >> np.uint64(8)
         byte += 1
     return False
-
-
-@compiled
-def potential(
-    available: np.uint64,
-    done: np.uint64,
-    num_shops: int,
-    groups: Masks,
-    least_in: Floats,
-    table: Floats,
-) -> float:
-    """Return the most that any continuation of a label can gain."""
-    total = 0.0
-    for node in range(len(groups)):
-        within = groups[node] & (~available & ~done if node < num_shops else available)
-        if within:
-            total += max(0.0, weight(within, table) - least_in[node])
-    return total
-
-
-@compiled
-def within_reach(
-    node: int, left: float, num_shops: int, groups: Masks, seconds: Floats, latest: Floats
-) -> tuple[np.uint64, np.uint64]:
-    """Return the groups whose shop, and those of which a point, can be visited in time from a node."""
-    shops = points = np.uint64(0)
-    for other in range(len(groups)):
-        if left + seconds[node, other] <= latest[other]:
-            if other < num_shops:
-                shops |= groups[other]
-            else:
-                points |= groups[other]
-    return shops, points
-
-
-@compiled
-def extend(
-    num_shops: int,
-    cents: Floats,
-    seconds: Floats,
-    metres: Floats,
-    end_cents: Floats,
-    end_seconds: Floats,
-    end_metres: Floats,
-    earliest: Floats,
-    latest: Floats,
-    service: Floats,
-    limits: Floats,
-    groups: Masks,
-    on_board: np.uint64,
-    table: Floats,
-    least_in: Floats,
-    node: NDArray[np.int64],
-    parent: NDArray[np.int64],
-    alive: NDArray[np.bool_],
-    values: Floats,
-    masks: Masks,
-    at_node: Floats,
-    masks_at_node: Masks,
-    index: NDArray[np.int64],
-    count: NDArray[np.int64],
-    state: NDArray[np.int64],
-    ends: NDArray[np.int64],
-    end_values: Floats,
-    best: Floats,
-    beam: int,
-    work: int,
-) -> int:
-    """
-    Extend labels, first made first, until none is left, ``work`` comparisons are made or memory is full.
-
-    At most ``beam`` labels are kept at a node, the cheapest ones; with fewer than all, nothing is proven.
-    """
-    num_nodes = len(groups)
-    least_end = end_cents.min()
-    current, made = state[0], state[1]
-    while current < made:
-        if current >= 0 and not alive[current]:
-            current += 1
-            continue
-        if work <= 0 or made + num_nodes > len(node):
-            state[0], state[1] = current, made
-            return 1 if work <= 0 else 2
-        here, cost, left, length = num_nodes, 0.0, limits[0], 0.0
-        available, done = on_board, np.uint64(0)
-        if current >= 0:
-            here = node[current]
-            cost, left, length = values[current, 0], values[current, 1], values[current, 2]
-            available, done = masks[current, 0], masks[current, 1]
-        for there in range(num_nodes):
-            gained = groups[there] & (~available & ~done if there < num_shops else available)
-            if there == here or not gained:
-                continue
-            begin = max(earliest[there], left + seconds[here, there])
-            away = begin + service[there]
-            far = length + metres[here, there]
-            if begin > latest[there] or away + end_seconds[there] > limits[1]:
-                continue
-            if far + end_metres[there] > limits[2]:
-                continue
-            price = cost + cents[here, there]
-            ready, over = available | gained, done
-            if there >= num_shops:
-                price -= weight(gained, table)
-                ready, over = available & ~gained, done | gained
-            shops, points = within_reach(there, away, num_shops, groups, seconds, latest)
-            over |= (ready & ~points) | (~ready & ~shops)
-            ready &= points
-            promise = price + least_end - potential(ready, over, num_shops, groups, least_in, table)
-            if promise >= best[0]:
-                continue
-            # What is available to one label only is worth at least the difference of all that is.
-            poor = price - weight(ready, table)
-            num, position, dominated = count[there], 0, False
-            while position < num and at_node[there, position, 0] <= price:
-                work -= 1
-                if (
-                    at_node[there, position, 3] <= poor + 1e-6
-                    and at_node[there, position, 1] <= away
-                    and at_node[there, position, 2] <= far
-                ):
-                    has, did = masks_at_node[there, position, 0], masks_at_node[there, position, 1]
-                    lost = (ready & ~has) | (did & ~ready & ~over)
-                    if not is_heavier(lost, table, price - at_node[there, position, 0]):
-                        dominated = True
-                        break
-                position += 1
-            if dominated or position >= beam:
-                continue
-            kept = position
-            for other in range(position, num):
-                work -= 1
-                if (
-                    at_node[there, other, 3] + 1e-6 >= poor
-                    and at_node[there, other, 1] >= away
-                    and at_node[there, other, 2] >= far
-                ):
-                    has, did = masks_at_node[there, other, 0], masks_at_node[there, other, 1]
-                    lost = (has & ~ready) | (over & ~has & ~did)
-                    if not is_heavier(lost, table, at_node[there, other, 0] - price):
-                        alive[index[there, other]] = False
-                        continue
-                if kept < other:
-                    at_node[there, kept] = at_node[there, other]
-                    masks_at_node[there, kept] = masks_at_node[there, other]
-                    index[there, kept] = index[there, other]
-                kept += 1
-            if kept >= beam:
-                kept -= 1
-                alive[index[there, kept]] = False
-            if kept >= index.shape[1]:
-                state[0], state[1] = current, made
-                return 2
-            for other in range(kept, position, -1):
-                at_node[there, other] = at_node[there, other - 1]
-                masks_at_node[there, other] = masks_at_node[there, other - 1]
-                index[there, other] = index[there, other - 1]
-            at_node[there, position, 0], at_node[there, position, 1] = price, away
-            at_node[there, position, 2], at_node[there, position, 3] = far, poor
-            masks_at_node[there, position, 0], masks_at_node[there, position, 1] = ready, over
-            index[there, position], count[there] = made, kept + 1
-            node[made], parent[made], alive[made] = there, current, True
-            values[made, 0], values[made, 1], values[made, 2], values[made, 3] = price, away, far, promise
-            masks[made, 0], masks[made, 1] = ready, over
-            if price + end_cents[there] < end_values[there]:
-                end_values[there], ends[there] = price + end_cents[there], made
-                best[0] = min(best[0], end_values[there])
-            made += 1
-        current += 1
-    state[0], state[1] = current, made
-    return 0

@@ -1,28 +1,30 @@
 """Where vehicles of a class may go when routes are priced: cheapest, fastest and shortest ways."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from optimizer.compiled import Floats
 from optimizer.day import UNLIMITED, Day, VehicleClass
-from optimizer.pricing_labels import Floats, Graph
+from optimizer.pricing_labels import Graph
 from optimizer.problem import NO_WAY
-
-#: Steps that raise the least cost of entering nodes.
-LEVEL_STEPS = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An option of an order that a class can serve, with its nodes; no shop if the order is on board."""
+    """
+    An option of an order that a class can serve, with its nodes, cost and longest ride.
+
+    An order on board has no shop, and no longest ride here.
+    """
 
     order: int
     option: int
     shop: int | None
     point: int
     cents: float
+    ride_s: float
 
 
 class Ways:
@@ -89,7 +91,9 @@ class Ways:
             earliest=earliest,
             latest=latest,
             service=service,
-            limits=np.array([vehicle.earliest_s, vehicle.latest_s, self._range_m], dtype=float),
+            limits=np.array(
+                [vehicle.earliest_s, vehicle.latest_s, self._range_m, vehicle.max_duration_s], dtype=float
+            ),
         )
 
 
@@ -123,38 +127,3 @@ def _closure(table: Floats) -> Floats:
 
 def _to_end(table: Floats, last: Floats) -> Floats:
     return np.asarray((table + last[None, :]).min(axis=1), dtype=float)
-
-
-def levelled(graph: Graph) -> Graph:
-    r"""
-    Return the graph with levels :math:`h_v` added where a way begins and subtracted where it ends.
-
-    They cancel out along every route, but chosen well they raise the least cost of entering each node, and
-    so the bound that ends labels early; this is the dual of an assignment problem, by subgradient steps.
-    """
-    num_nodes = len(graph.end_cents)
-    best, most = np.zeros(num_nodes), -np.inf
-    levels, step = best, 0.3 * float(graph.cents.mean()) if num_nodes else 0.0
-    for _ in range(LEVEL_STEPS if num_nodes > 1 and math.isfinite(step) else 0):
-        ways = _shifted(graph.cents, levels)
-        np.fill_diagonal(ways, np.inf)
-        last = graph.end_cents + levels
-        total = float(ways.min(axis=0).sum() + last.min())
-        if total > most:
-            best, most = levels, total
-        used = np.bincount(ways.argmin(axis=0), minlength=num_nodes + 1)[:num_nodes].astype(float)
-        used[last.argmin()] += 1
-        levels = levels + step * (used - 1)
-        step *= 0.98
-    return replace(graph, cents=_shifted(graph.cents, best), end_cents=graph.end_cents + best)
-
-
-def _shifted(cents: Floats, levels: Floats) -> Floats:
-    return np.asarray(cents + np.append(levels, 0.0)[:, None] - levels[None, :], dtype=float)
-
-
-def least_in(cents: Floats) -> Floats:
-    """Return the cost of the cheapest way into each node."""
-    ways = cents.copy()
-    np.fill_diagonal(ways, np.inf)
-    return np.asarray(ways.min(axis=0, initial=np.inf), dtype=float)

@@ -8,11 +8,11 @@ from optimizer.assignment import assign, fill, proximity_costs
 from optimizer.compartments import Room, Row
 from optimizer.day import Day, Shipment
 from optimizer.explain import Plan
-from optimizer.insertion import Insertion, Tour, cheapest_insertion, construct, idle_tours, repaired
+from optimizer.insertion import Insertion, Tour, cheapest_insertion, idle_tours, repaired
 from optimizer.master import Column, Pool, plan_cost
 from optimizer.reachability import Reachability
 from optimizer.schedule import Timetable, evaluate
-from optimizer.shipments import consolidate, shipment_of
+from optimizer.shipments import shipment_of
 
 #: Positions of a route that are put on the clock when a left-out order is tried once more.
 NUM_TRIALS = 4
@@ -55,13 +55,6 @@ class Search:
         self.proximity = proximity_costs(self.day, self.reach, orders)
         return assign(self.day, self.room, self.proximity, {}, limits)
 
-    def construct(self, assignment: dict[int, int]) -> None:
-        """Build a first plan: what few vehicles can carry first, then what has the longest way."""
-        tours = self.plan().tours
-        shipments = sorted(consolidate(self.day, assignment), key=self._difficulty)
-        construct(tours, shipments, self.must_stop)
-        self.adopt(self.columns(tours))
-
     def decide(self, limits: solver.Limits) -> None:
         """Let the master choose among all routes seen."""
         columns = list(self.pool)
@@ -70,11 +63,11 @@ class Search:
             self.relaxation = relaxation
             self.adopt(master.select(self.day, self.room, columns, self.incumbent, relaxation, limits))
 
-    def complete(self) -> None:
-        """Insert left-out orders where that is cheaper than leaving them out."""
+    def complete(self, should_stop: Callable[[], bool] | None = None) -> None:
+        """Insert left-out orders where that is cheaper than leaving them out, until told to stop."""
         plan = self.plan()
         for order in self.left_out():
-            if self.should_stop():
+            if (should_stop or self.should_stop)():
                 break
             self.insert(plan, order)
         self.adopt(self.columns(plan.tours))
@@ -131,13 +124,6 @@ class Search:
     def columns(self, tours: Iterable[Tour]) -> list[Column]:
         """Put the tours in use into the pool, and return their columns."""
         return [self.pool.add(tour.vehicle, tour.timetable) for tour in tours if tour.timetable]
-
-    def _difficulty(self, shipment: Shipment) -> tuple[int, int, int]:
-        order, option = shipment.orders[0], shipment.options[0]
-        num_classes = self.reach.failures(order, option).count(None)
-        vehicle = self.day.classes[0]
-        distance_m = vehicle.network.distance_m[shipment.pickup_place][shipment.delivery_place]
-        return num_classes, -distance_m, order
 
     def left_out(self) -> list[int]:
         """Return the left-out orders that were looked at, dearest first."""

@@ -133,38 +133,112 @@ class RemedyKind(StrEnum):
 
     READY_EARLIER = "ready-earlier"
     DEADLINE_LATER = "deadline-later"
+    LONGER_OPENING = "longer-opening"
     LONGER_SHIFT = "longer-shift"
+    LONGER_RANGE = "longer-range"
+    LARGER_VEHICLE = "larger-vehicle"
+    MORE_VEHICLES = "more-vehicles"
     MORE_COMPARTMENTS = "more-compartments"
+    MORE_VOLUME = "more-volume"
     HIGHER_PENALTY = "higher-penalty"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy:
-    """A change that was tried and lets the order come along, all else equal."""
+    """
+    A change that was tried and lets the order come along, all else equal.
+
+    Parameters
+    ----------
+    facts
+        How much of what: minutes and metres are the least ones with which it worked.
+    saved_cents
+        By how much the plan gets cheaper: what leaving the order out costs, minus what carrying it adds.
+    """
 
     kind: RemedyKind
     sentence: str
     facts: Facts = field(default_factory=dict)
+    saved_cents: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """An order that waits for the next pool, why, and what would help."""
+    """
+    An order that waits for the next pool, why, and what would help.
+
+    Parameters
+    ----------
+    remedies
+        Any one of them suffices; none may have been found, or sought in the time there was.
+    """
 
     order: str
     reason: Reason
     sentence: str
     unserved_penalty_cents: int
     facts: Facts = field(default_factory=dict)
-    remedy: Remedy | None = None
+    remedies: tuple[Remedy, ...] = ()
+
+    @property
+    def remedy(self) -> Remedy | None:
+        """The first remedy, if there is one."""
+        return self.remedies[0] if self.remedies else None
+
+
+class PriceKind(StrEnum):
+    """What there could be more of."""
+
+    COMPARTMENTS = "compartments"
+    VOLUME = "volume"
+    VEHICLES = "vehicles"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """
+    What one more of something is worth: a compartment, a litre at a counter, or a vehicle in its shift.
+
+    Parameters
+    ----------
+    facts
+        Of a compartment the place, the temperature and the size, and ``"door": "low"`` where only low doors
+        count; of a counter the place; of vehicles the first one of several that are equal.
+    vehicles
+        All vehicle shifts that the price is of; each has it.
+    available
+        How many there are: compartments free for this plan, whole litres, equal vehicle shifts.
+    shadow_cents
+        Dual value in the linear relaxation of choosing among all routes found. An estimate: it knows no
+        other routes, and holds for the first fraction of a unit. ``None`` if there was no time.
+    saved_cents
+        By how much a plan is cheaper that was found with one more: at least this much it is worth. ``None``
+        if none was sought.
+    """
+
+    kind: PriceKind
+    sentence: str
+    facts: Facts
+    available: int
+    shadow_cents: float | None
+    saved_cents: int | None
+    vehicles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Solution:
-    """A plan: at most one route for each vehicle shift, and every order either carried or left out."""
+    """
+    A plan: at most one route for each vehicle shift, and every order either carried or left out.
+
+    Parameters
+    ----------
+    prices
+        What one more compartment of each locker, litre of each counter, and vehicle would be worth.
+    """
 
     routes: tuple[Route, ...]
     left_out: tuple[LeftOut, ...]
+    prices: tuple[Price, ...] = ()
 
     @property
     def cost(self) -> CostTerms:

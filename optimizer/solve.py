@@ -3,39 +3,32 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from math import ceil
-from random import Random
 from typing import Any
 
 from optimizer.bound import Bound, lower_bound
 from optimizer.day import Day
 from optimizer.explain import Explainer
 from optimizer.feasibility import violations
+from optimizer.improve import Budget, Improvement
+from optimizer.insertion import Tour
+from optimizer.prices import Prices
 from optimizer.problem import Problem
-from optimizer.recreate import recreate
+from optimizer.restart import begin
 from optimizer.result import OnProgress, Phase, PhaseTime, Progress, Result, ShouldStop, Status
-from optimizer.rounds import Rounds
 from optimizer.routes import routes_of
 from optimizer.search import Search
-from optimizer.solution import Solution
+from optimizer.solution import Route, Solution
 from optimizer.solver import Limits
 from optimizer.travel import TravelModel, with_matrices
 
 #: Parts of the time limit: for explaining and checking, for the assignment, for one call of the master, and
 #: for all of them.
 REST, ASSIGNMENT, MASTER_CALL, MASTER = 0.1, 0.15, 0.04, 0.07
-#: Groups of orders that are moved between two rounds of PyVRP.
-MOVES_PER_ROUND = 4
+#: Part of the time limit for explaining; parts of that after which no more orders are inserted, and no more
+#: remedies sought.
+PROBING, COMPLETING, REMEDIES = 0.08, 0.2, 0.7
 #: Part of the time limit for the search, where the rest is for a proof.
 SEARCHING = 0.5
-#: Rounds of PyVRP in a run: where orders may go elsewhere, or were promised something of which PyVRP does not
-#: know, many short ones with moves of orders between them; elsewhere nothing but PyVRP changes the plan, and
-#: it needs some time to get anywhere.
-NUM_ROUNDS, NUM_ROUNDS_WITHOUT_CHOICE = 120, 10
-#: Where iterations are limited, each round has at least so many.
-LEAST_ROUND = 20
-#: Neighbours of each leg.
-NUM_NEIGHBOURS = 50
 #: Seconds by which a first plan, and the reasons for what it leaves out, may overrun the time limit: a plan
 #: that carries nothing because the machine was busy helps nobody.
 GRACE_S = 3.2
@@ -52,6 +45,9 @@ def solve(
     travel: TravelModel | None = None,
     clock: Callable[[], float] = time.monotonic,
     bound: bool = False,
+    start: Solution | None = None,
+    routes: Sequence[Route] = (),
+    on_end: Callable[[Search], None] | None = None,
 ) -> Result:
     """
     Plan a day.
@@ -76,6 +72,13 @@ def solve(
         What seconds are: those on the wall, or those of the processor for comparisons.
     bound
         Spend the second half of the time on proving how cheap a plan could be at best.
+    start
+        Plan to begin with, of this problem or one like it; see :func:`optimizer.restart.begin`. With no
+        ``iterations`` at all nothing but the choice among known routes can improve it.
+    routes
+        Routes that may be driven besides those of ``start``.
+    on_end
+        Told of the search when it is over, for whoever wants more of its routes than those of the plan.
 
     Returns
     -------
@@ -91,11 +94,17 @@ def solve(
         search = Search(day, should_stop=run.over, must_stop=run.late)
         run.watch(search)
     with run.phase(Phase.ASSIGNMENT):
-        assignment = search.assign(Limits(seconds=ASSIGNMENT * time_limit_s), run.half_late)
+        seconds = ASSIGNMENT * time_limit_s if start is None else 0.0
+        assignment = search.assign(Limits(seconds=seconds), run.half_late)
     with run.phase(Phase.CONSTRUCTION):
-        search.construct(assignment)
+        improvement = _improvement(run, search, seed, iterations)
+        if start is None:
+            improvement.construct(assignment, run.late)
+        else:
+            begin(search, start, routes)
         search.complete()
-    _improve(run, search, seed, iterations)
+    with run.phase(Phase.ROUTES):
+        improvement.run(assignment, goes_on=start is not None)
     with run.phase(Phase.CHECK):
         solution = _solution(run, search)
         broken = violations(day.problem, solution)
@@ -103,12 +112,26 @@ def solve(
     if bound and not broken:
         with run.phase(Phase.BOUND):
             proven = _prove(run, search, time_limit_s)
+        if search.cost_cents < solution.cost_cents:
+            better = _solution(run, search)
+            solution = solution if violations(day.problem, better) else better
+    if on_end is not None:
+        on_end(search)
     return run.result(search, solution, broken, seed, proven)
 
 
 def _prove(run: "_Run", search: Search, time_limit_s: float) -> Bound:
-    """Return what no plan can beat, as far as the rest of the time allows to prove it."""
+    """Return what no plan can beat, as far as the rest of the time allows; the plan may get better by it."""
+    run.limit_s = time_limit_s
     seconds = max(0.0, time_limit_s - run.elapsed_s())
+
+    def improve(tours: list[Tour]) -> int:
+        search.columns(tours)
+        search.decide(
+            Limits(seconds=min(MASTER_CALL * time_limit_s, max(0.0, time_limit_s - run.elapsed_s())))
+        )
+        return search.cost_cents
+
     return lower_bound(
         search.day,
         search.room,
@@ -116,54 +139,63 @@ def _prove(run: "_Run", search: Search, time_limit_s: float) -> Bound:
         search.cost_cents,
         seconds=seconds,
         should_stop=lambda: run.elapsed_s() > time_limit_s or run.is_told(),
+        improve=improve,
     )
 
 
-def _improve(run: "_Run", search: Search, seed: int, iterations: int | None) -> None:
-    """Alternate between moving orders, proposing routes and choosing among all of them."""
-    random = Random(seed)  # noqa: S311 - repeatable search, nothing secret
-    rounds = Rounds(search)
-    orders = search.day.problem.orders
-    has_choice = any(len(order.options) > 1 or order.promise is not None for order in orders)
-    num_rounds = NUM_ROUNDS if has_choice else NUM_ROUNDS_WITHOUT_CHOICE
-    number = 0
+def _improvement(run: "_Run", search: Search, seed: int, iterations: int | None) -> Improvement:
+    """Return what improves the best plan of a search within the time and the iterations of a run."""
+    # Where routes are only chosen, nothing else needs the time.
+    call_s = run.limit_s if iterations == 0 else MASTER_CALL * run.limit_s
+    begun_s = run.elapsed_s()
+    searching_s = max(run.left_s(), 1e-9)
+
+    def spent() -> float:
+        if iterations is None:
+            return (run.elapsed_s() - begun_s) / searching_s
+        return search.iterations / iterations if iterations else 1.0
 
     def decide() -> None:
+        if iterations is None and run.share(Phase.MASTER) > MASTER:
+            return
         with run.phase(Phase.MASTER):
-            search.decide(Limits(seconds=min(MASTER_CALL * run.limit_s, max(0.0, run.left_s()))))
+            search.decide(Limits(seconds=min(call_s, max(0.0, run.left_s()))))
             search.complete()
 
-    while not run.over() and (iterations is None or search.iterations < iterations):
-        if has_choice:
-            with run.phase(Phase.ASSIGNMENT):
-                for _ in range(MOVES_PER_ROUND):
-                    recreate(search, random)
-        with run.phase(Phase.ROUTES):
-            left, is_over = _round(run, num_rounds, iterations, search.iterations)
-            goes_on = rounds.improve(seed + number, left, NUM_NEIGHBOURS, is_over)
-        if iterations is not None or run.share(Phase.MASTER) < MASTER:
-            decide()
-        number += 1
-        if not goes_on:
-            break
-    decide()
-
-
-def _round(run: "_Run", num_rounds: int, iterations: int | None, done: int) -> tuple[int, Callable[[], bool]]:
-    """Return after how many iterations a round ends, or how it knows that its time is over."""
-    if iterations is not None:
-        return min(max(LEAST_ROUND, ceil(iterations / num_rounds)), iterations - done), run.over
-    ends_s = run.elapsed_s() + run.limit_s / num_rounds
-    return 10**9, lambda: run.elapsed_s() > ends_s
+    return Improvement(
+        search,
+        seed,
+        Budget(
+            spent=spent,
+            elapsed_s=run.elapsed_s,
+            iterations=iterations,
+            should_stop=run.over,
+            decide=decide,
+        ),
+    )
 
 
 def _solution(run: "_Run", search: Search) -> Solution:
+    """Return the best plan, explained as well as there is time for."""
+    probing_s = PROBING * run.limit_s
+    ends_s = min(run.limit_s, run.elapsed_s() + probing_s)
+
+    def left_s(part: float) -> float:
+        return 0.0 if run.is_told() else ends_s - (1 - part) * probing_s - run.elapsed_s()
+
+    search.complete(lambda: left_s(COMPLETING) <= 0)
     day, carried = search.day, search.carried
     explainer = Explainer(
-        day, search.room, search.reach, search.plan(), should_hurry=run.finished, should_stop=run.late
+        day,
+        search.room,
+        search.reach,
+        search.plan(),
+        should_hurry=lambda: left_s(REMEDIES) <= 0,
+        should_stop=run.late,
     )
-    left_out = [explainer.explain(order) for order in range(len(day.problem.orders)) if order not in carried]
-    return Solution(routes=tuple(routes_of(day, search.incumbent)), left_out=tuple(left_out))
+    left_out = explainer.explain([order for order in range(len(day.problem.orders)) if order not in carried])
+    prices = Prices(search, left_s=lambda: left_s(1)).all()
+    return Solution(routes=tuple(routes_of(day, search.incumbent)), left_out=left_out, prices=prices)
 
 
 class _Run:
@@ -183,6 +215,8 @@ class _Run:
         self._should_stop = should_stop
         self._search: Search | None = None
         self._seconds: dict[Phase, float] = {}
+        #: Seconds of the phases within the current one.
+        self._inner_s = 0.0
 
     def elapsed_s(self) -> float:
         """Seconds since the start."""
@@ -222,11 +256,14 @@ class _Run:
 
     @contextmanager
     def phase(self, phase: Phase) -> Iterator[None]:
-        """Measure a phase, and report where the run stands before it."""
+        """Measure a phase, without those within it, and report where the run stands before it."""
         self.report(phase)
-        begun = self._clock()
+        begun, inner_s = self._clock(), self._inner_s
+        self._inner_s = 0.0
         yield
-        self._seconds[phase] = self._seconds.get(phase, 0.0) + self._clock() - begun
+        seconds = self._clock() - begun
+        self._seconds[phase] = self._seconds.get(phase, 0.0) + seconds - self._inner_s
+        self._inner_s = inner_s + seconds
 
     def report(self, phase: Phase) -> None:
         """Tell whoever listens where the run stands."""

@@ -3,7 +3,7 @@
 from logistics.models.fleet import Courier, Shift, Vehicle, VehicleKind
 from logistics.models.orders import Bundle, Order, Parcel, ParcelReport
 from logistics.models.people import Membership, Message, Resident, Role, User
-from logistics.models.plans import Plan
+from logistics.models.plans import Plan, Territory
 from logistics.models.pools import Pool
 from logistics.models.principal import NOBODY, Principal
 from logistics.models.region import Hub, Municipality, Region, Shop, SupplyPoint, Zone
@@ -35,6 +35,7 @@ __all__ = (
     "Stop",
     "StopKind",
     "SupplyPoint",
+    "Territory",
     "User",
     "Vehicle",
     "VehicleKind",

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from common import events, intents
 from common.clock import now
 from common.models import Intent, IntentState
-from logistics import planning
+from logistics import explanations, planning
 from logistics.exceptions import PlanInComputation, PlanInfeasible, PlanOutdated, PoolStillOpen
 from logistics.models import Plan, Pool
 from logistics.services import releases
@@ -20,6 +20,7 @@ from logistics.solver import SolverFailed, SolverProcess
 from logistics.states import IN_COMPUTATION, PlanState, PoolState
 from optimizer import io
 from optimizer.feasibility import violations
+from optimizer.problem import Problem
 from optimizer.solution import Solution
 
 #: How long the solver may take beyond its budget before it counts as hanging.
@@ -27,6 +28,11 @@ OVERRUN_S = 60.0
 #: How often progress is stored and the wish to cancel is read.
 TICK_S = 0.5
 LEASE_RENEWAL_S = 10.0
+#: Without any one of these there is no plan; of territories some may be missing.
+STEPS = ("logistics.compute_plan", "logistics.divide_plan", "logistics.recombine_plan")
+#: A bound is sought for so many orders at most, in at least so many seconds: half of them go into the proof.
+PROVABLE_ORDERS, PROVABLE_S = 60, 5.0
+NOT_PROVABLE = "no bound computed: too large to prove anything within the time"
 
 
 @transaction.atomic
@@ -78,26 +84,38 @@ def compute(claim: intents.Claim, *, plan_id: str) -> None:
     problem = planning.problem_of(plan.pool)
     plan.advance(PlanState.RUNNING)
     Plan.objects.filter(pk=plan.pk).update(problem_digest=planning.digest(problem))
+    if len(problem.orders) > settings.PLAN_UNDIVIDED_ORDERS:
+        with transaction.atomic():
+            claim.finish()
+            intents.ask("logistics.divide_plan", key=str(plan.pk), plan_id=str(plan.pk))
+        return
+    conclude(claim, plan, problem, time_limit_s=plan.budget_s, bound=_is_provable(plan, problem))
+
+
+def conclude(claim: intents.Claim, plan: Plan, problem: Problem, **limits: Any) -> None:
+    """Let the solver plan within its limits, check what it found, and store it."""
     try:
-        result = _solve(claim, plan, io.problem_to_json(problem))
+        result = solved(claim, plan, io.problem_to_json(problem), seed=plan.seed, **limits)
     except SolverFailed as error:
-        _store(claim, plan, PlanState.FAILED, error=str(error)[:300])
+        fail(claim, plan, error=str(error))
         return
     if result is None:
-        _store(claim, plan, PlanState.CANCELLED)
+        cancelled(claim, plan)
         return
     solution = io.read_solution(json.dumps(result))
     broken = violations(problem, solution)
     if broken:
-        _store(claim, plan, PlanState.FAILED, error=f"plan-infeasible: {broken[0]}"[:300])
+        fail(claim, plan, error=f"plan-infeasible: {broken[0]}")
         return
     _store(
         claim,
         plan,
         PlanState.PROPOSED,
-        solution=result["solution"],
+        solution=explanations.in_words(result["solution"], solution, plan.pool),
         cost_cents=solution.cost_cents,
         lower_bound_cents=result["bound"],
+        bound_reason=(result["bound_reason"] if _is_provable(plan, problem) else NOT_PROVABLE)[:300],
+        relaxed=result["relaxed"],
         num_carried=solution.num_carried,
         num_left_out=len(solution.left_out),
     )
@@ -129,7 +147,7 @@ def release(plan: Plan, *, at: datetime) -> None:
 
 def fail_abandoned(*, at: datetime) -> None:
     """Mark plans as failed whose computation was given up after too many attempts."""
-    given_up = Intent.objects.filter(kind="logistics.compute_plan", state=IntentState.DEAD)
+    given_up = Intent.objects.filter(kind__in=STEPS, state=IntentState.DEAD)
     for plan_id in given_up.values_list("arguments__plan_id", flat=True):
         Plan.objects.filter(pk=plan_id, state__in=IN_COMPUTATION).update(
             state=PlanState.FAILED, error="solver-gave-up", finished_at=at
@@ -149,24 +167,53 @@ def _still_valid(plan: Plan, pool: Pool) -> Solution:
     return solution
 
 
-def _solve(claim: intents.Claim, plan: Plan, problem: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the solver's result, or ``None`` if the plan was cancelled meanwhile."""
+def _is_provable(plan: Plan, problem: Problem) -> bool:
+    return len(problem.orders) <= PROVABLE_ORDERS and plan.budget_s >= PROVABLE_S
+
+
+def solved(
+    claim: intents.Claim,
+    plan: Plan,
+    problem: dict[str, Any],
+    *,
+    time_limit_s: float,
+    note: Callable[[Plan, Mapping[str, Any] | None], bool] | None = None,
+    **more: Any,
+) -> dict[str, Any] | None:
+    """
+    Return the solver's result, or ``None`` if the plan was cancelled meanwhile.
+
+    Raises
+    ------
+    SolverFailed
+        If it ends without a result, or does not end.
+    """
     started_s = renewed_s = time.monotonic()
-    with SolverProcess(problem, time_limit_s=plan.budget_s, seed=plan.seed) as solver:
+    with SolverProcess(problem, time_limit_s=time_limit_s, **more) as solver:
         for message in solver.messages(tick_s=TICK_S):
             if message is not None and message["type"] == "result":
                 return message
             if message is not None and message["type"] == "error":
                 raise SolverFailed(detail=message["detail"])
             moment_s = time.monotonic()
-            if moment_s - started_s > plan.budget_s + OVERRUN_S:
+            if moment_s - started_s > time_limit_s + OVERRUN_S:
                 raise SolverFailed(detail="it hangs")
             if moment_s - renewed_s > LEASE_RENEWAL_S:
                 claim.extend()
                 renewed_s = moment_s
-            if not _note_progress(plan, message):
+            if not (note or _note_progress)(plan, message):
                 return None
     raise SolverFailed(detail="no result")
+
+
+def fail(claim: intents.Claim, plan: Plan, *, error: str) -> None:
+    """Give a plan up, with the reason."""
+    _store(claim, plan, PlanState.FAILED, error=error[:300])
+
+
+def cancelled(claim: intents.Claim, plan: Plan) -> None:
+    """Note that a plan is not wanted any more."""
+    _store(claim, plan, PlanState.CANCELLED)
 
 
 def _note_progress(plan: Plan, progress: Mapping[str, Any] | None) -> bool:
@@ -178,5 +225,5 @@ def _note_progress(plan: Plan, progress: Mapping[str, Any] | None) -> bool:
 def _store(claim: intents.Claim, plan: Plan, to: PlanState, **outcome: Any) -> None:
     with transaction.atomic():
         claim.finish()
-        plan.advance(to, finished_at=now(), **outcome)
-        events.record(f"plan_{to.value}", scope=plan.pool.region.slug, at=now(), plan=str(plan.pk))
+        if plan.advance(to, finished_at=now(), **outcome):
+            events.record(f"plan_{to.value}", scope=plan.pool.region.slug, at=now(), plan=str(plan.pk))

@@ -70,7 +70,13 @@ def _ours(case: "Case", problem: "Problem", folder: Path) -> Record:
 
     solved = problems.roomy(problem) if case.solver == suites.ROOMY else problem
     with nullcontext() if case.alone else _clock_of_this_process():
-        result = solve(solved, time_limit_s=case.seconds, seed=case.seed, on_progress=note)
+        result = solve(
+            solved,
+            time_limit_s=case.seconds,
+            seed=case.seed,
+            on_progress=note,
+            bound=case.solver == suites.BOUND,
+        )
     record: Record = {
         **first,
         "phases": {phase.phase: phase.seconds for phase in result.phases},

@@ -1,25 +1,33 @@
 """What no plan can beat."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
+from random import Random
 from statistics import median
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from optimizer import bound as bounds
-from optimizer import pricing, pricing_labels
+from optimizer import pricing, pricing_completion, pricing_labels
 from optimizer.bound import Bound, lower_bound
 from optimizer.compartments import Room
 from optimizer.day import Day
 from optimizer.fleet import ARBZG, OnBoard, UnderWay
 from optimizer.generator import RegionSize, generate
+from optimizer.insertion import Tour
 from optimizer.orders import Promise, RankLimit
+from optimizer.pricing import Duals, Pricer
 from optimizer.problem import Load, Problem, Size, Temperature
+from optimizer.solve import solve
 from optimizer.travel import with_matrices
 from tests.optimizer.builders import EIGHT, SIX_PM, a_place, a_problem, a_vehicle, an_order, solved
 from tests.optimizer.strategies import best_cost_by_enumeration, problems, tiny_problems
 
+#: What leaving out an order costs unless a test says otherwise.
+PENALTY = 100_000
 #: No plan of the problems here costs so much.
 MUCH = 10**7
 
@@ -168,15 +176,147 @@ def test_nothing_is_claimed_when_told_to_stop() -> None:
     assert found.reason.startswith("no bound computed: the time was over")
 
 
-def test_a_bound_is_the_same_without_numba_and_slowness_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    problem = generate(2, RegionSize(num_orders=4, num_shops=2, num_supply_points=2, num_bikes=1, num_vans=1))
-    compiled = bound_of(problem).cents
+@given(st.integers(0, 10**6), st.sampled_from((600, 1_500, 4_000)))
+@settings(deadline=None, max_examples=5)
+def test_the_best_route_priced_is_the_best_of_all_sequences_of_places(seed: int, ride_s: int) -> None:
+    pricer, duals = a_pricer(seed, ride_s)
 
-    for name in ("weight", "is_heavier", "potential", "within_reach", "extend"):
-        function = getattr(pricing_labels, name)
-        monkeypatch.setattr(pricing_labels, name, getattr(function, "py_func", function))
-    monkeypatch.setattr(pricing, "extend", pricing_labels.extend)
-    monkeypatch.setattr(bounds, "COMPILED", False)
+    priced = pricer.price(duals, (), beam=10**5, should_stop=lambda: False)
 
-    assert bound_of(problem).cents == compiled
-    assert "numba is not installed" in bound_of(problem, should_stop=lambda: True).reason
+    assert priced.least == pytest.approx(min(0.0, least_by_enumeration(pricer, duals)), abs=1e-5)
+
+
+@given(st.integers(0, 10**6), st.sampled_from((1, 2, 5)))
+@settings(deadline=None, max_examples=5)
+def test_few_labels_prove_less_but_nothing_wrong(seed: int, beam: int) -> None:
+    pricer, duals = a_pricer(seed, 1_500)
+
+    priced = pricer.price(duals, (), beam=beam, should_stop=lambda: False)
+
+    assert priced.least <= least_by_enumeration(pricer, duals) + 1e-5
+
+
+def test_joined_places_do_not_change_the_best_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    pricer, duals = a_pricer(3, 1_500)
+    monkeypatch.setattr(pricing_completion, "MAX_JOINED", 3)
+    joined, _ = a_pricer(3, 1_500)
+
+    least = [one.price(duals, (), beam=10**5, should_stop=lambda: False).least for one in (pricer, joined)]
+
+    assert least[0] < -1
+    assert least[1] == pytest.approx(least[0])
+
+
+def test_compiled_functions_do_what_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    pricer, duals = a_pricer(5, 1_500)
+    compiled = pricer.price(duals, (), beam=10**5, should_stop=lambda: False)
+
+    for module in (pricing_completion, pricing_labels, pricing):
+        for name, function in vars(module).copy().items():
+            monkeypatch.setattr(module, name, getattr(function, "py_func", function))
+
+    plain = pricer.price(duals, (), beam=10**5, should_stop=lambda: False)
+    assert compiled.least < -1
+    assert plain.least == pytest.approx(compiled.least)
+    assert [path.orders for path in plain.paths] == [path.orders for path in compiled.paths]
+
+
+def a_pricer(seed: int, ride_s: int) -> tuple[Pricer, Duals]:
+    """Return a pricer over two shops and three points, with random rewards and prices."""
+    random = Random(seed)
+    size = RegionSize(num_orders=7, num_shops=2, num_supply_points=3, num_bikes=1, num_vans=1)
+    rides = dict.fromkeys((Temperature.AMBIENT, Temperature.CHILLED), ride_s)
+    day = Day(with_matrices(replace(generate(seed, size), max_ride_s=rides)))
+    room = Room(day)
+    duals = Duals(
+        orders=np.array([random.choice((0, 1_000, 3_000, 6_000)) + random.random() for _ in range(7)]),
+        rows={row: random.choice((0.0, 40.0)) for row in room.capacity},
+        classes=np.zeros(len(day.classes)),
+    )
+    return Pricer(day, room, random.choice(day.classes)), duals
+
+
+def least_by_enumeration(pricer: Pricer, duals: Duals) -> float:
+    """Return the least reduced cost of all routes of some visits, by the rules that the pricer states."""
+    graph, worth = pricer.graph, pricer.worth(duals, ())
+    value_by_choice = {(choice.order, choice.option): value + choice.cents for value, choice in worth}
+    least = math.inf
+    num_nodes = len(graph.end_cents)
+
+    def visit(nodes: tuple[int, ...], now_s: float, spent_s: float, length_m: float) -> None:
+        nonlocal least
+        here = nodes[-1] if nodes else num_nodes
+        if nodes:
+            ends_s = max(now_s - graph.limits[1], spent_s - graph.limits[3]) + graph.end_seconds[here]
+            if ends_s > 0 or length_m + graph.end_metres[here] > graph.limits[2]:
+                return
+            path = pricer.path_of(nodes, worth)
+            least = min(least, path.cents - sum(value_by_choice[pair] for pair in path.orders))
+        for there in range(num_nodes):
+            begin_s = max(graph.earliest[there], now_s + graph.seconds[here, there])
+            if there != here and begin_s <= graph.latest[there] and len(nodes) < 6:
+                service_s = graph.service[there]
+                after_s = spent_s + graph.seconds[here, there] + service_s
+                visit((*nodes, there), begin_s + service_s, after_s, length_m + graph.metres[here, there])
+
+    visit((), float(graph.limits[0]), 0.0, 0.0)
+    return least
+
+
+def test_longest_runs_count() -> None:
+    # The run takes 2,000 s.
+    assert bound_of(a_problem(vehicles=[a_vehicle(max_duration_s=2_000)])).cents == 500 - 1
+    assert bound_of(a_problem(vehicles=[a_vehicle(max_duration_s=1_999)])).cents == PENALTY
+
+
+def test_longest_rides_count() -> None:
+    # From the shop 5 km to the point.
+    problem = a_problem(orders=[an_order(temperature=Temperature.CHILLED)])
+
+    assert bound_of(replace(problem, max_ride_s={Temperature.CHILLED: 500})).cents == 500 - 1
+    assert bound_of(replace(problem, max_ride_s={Temperature.CHILLED: 499})).cents == PENALTY
+
+
+def test_goods_that_ride_too_long_by_a_detour_are_brought_first() -> None:
+    # The near shop closes before the far one opens, and its chilled goods may not come along to the far one.
+    places = [
+        a_place("near", 4, windows=[(EIGHT, EIGHT + 1_800)]),
+        a_place("far", 8, windows=[(10 * 3600, SIX_PM)]),
+        a_place("point", -4),
+    ]
+    orders = [
+        an_order("chilled", pickup="near", to="point", temperature=Temperature.CHILLED),
+        an_order("other", pickup="far", to="point"),
+    ]
+    problem = a_problem(places=places, orders=orders)
+
+    # 4 + 4 + 12 + 4 km, and 4 + 8 + 12 + 12 + 4 km: each costs 10 for the way and 10 for 100 s.
+    assert bound_of(problem).cents == 100 + 24 * 20 - 1
+    assert bound_of(replace(problem, max_ride_s={Temperature.CHILLED: 900})).cents == 100 + 40 * 20 - 1
+
+
+def test_routes_found_on_the_way_make_a_better_plan() -> None:
+    day = Day(with_matrices(a_problem()))
+    tours: list[Tour] = []
+
+    def improve(more: list[Tour]) -> int:
+        tours.extend(more)
+        return min(tour.cost_cents for tour in tours if tour.timetable)
+
+    found = lower_bound(day, Room(day), (), MUCH, seconds=30, should_stop=lambda: False, improve=improve)
+
+    assert found.cents == 500 - 1
+    assert [tour.cost_cents for tour in tours] == [500]
+
+
+def test_what_the_proof_finds_is_adopted() -> None:
+    problem = generate(
+        3, RegionSize(num_orders=10, num_shops=4, num_supply_points=4, num_bikes=1, num_vans=1)
+    )
+
+    found = solve(problem, time_limit_s=20, iterations=0)
+    proven = solve(problem, time_limit_s=20, iterations=0, bound=True)
+
+    assert found.solution is not None and proven.solution is not None
+    assert proven.solution.cost_cents < found.solution.cost_cents
+    assert proven.gap is not None and proven.gap < 0.001

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,10 @@ import pytest
 
 from optimizer import io
 from optimizer.__main__ import main
-from tests.optimizer.builders import a_problem
+from optimizer.explain import SENTENCES
+from optimizer.problem import Size, Temperature
+from optimizer.solution import Reason
+from tests.optimizer.builders import a_place, a_problem, an_order
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--orders", "25", "--shops", "6", "--supply-points", "5", "--bikes", "2", "--vans", "1"]
@@ -47,6 +51,32 @@ def test_without_flags_a_table_for_people_appears(
     main(["solve", str(problem_file), "--iterations", "10"])
 
     assert "1 carried, 0 left out, 5.00 EUR" in capsys.readouterr().out
+
+
+def test_people_read_what_is_proven(problem_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["solve", str(problem_file), "--iterations", "10", "--time-limit", "10", "--bound"])
+
+    proven = re.search(r"at least (4\.9\d|5\.00) EUR .*\(gap 0\.\d\d%, ", capsys.readouterr().out)
+    assert proven is not None
+
+
+def test_people_read_why_orders_are_left_out_what_would_help_and_what_more_is_worth(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stock = [(Temperature.AMBIENT, Size.S, 1)]
+    places = [a_place("shop", 5), a_place("point", 10, compartments=stock)]
+    orders = [an_order("one", penalty_cents=5_000), an_order("two", penalty_cents=6_000)]
+    file = tmp_path / "problem.json"
+    file.write_text(json.dumps(io.problem_to_json(a_problem(places=places, orders=orders))))
+
+    main(["solve", str(file), "--iterations", "10"])
+
+    run, left_out, remedy, price, _ = capsys.readouterr().out.splitlines()
+    # The shift of ten hours leaves 34,000 s after a run of 2,000 s.
+    assert run.startswith("van") and run.endswith("566 min slack")
+    assert left_out.split() == ["one", "left", "out:", *SENTENCES[Reason.LOCKER_FULL].split()]
+    assert remedy.strip() == "One more S compartment in point would save 50.00 EUR."
+    assert price == "One more S compartment in point is worth 50.00 EUR."
 
 
 def test_a_generated_day_is_solved_and_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

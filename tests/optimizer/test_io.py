@@ -9,7 +9,7 @@ from optimizer.checks import ProblemError
 from optimizer.generator import RegionSize, generate
 from optimizer.problem import Size, Temperature
 from optimizer.travel import with_matrices
-from tests.optimizer.builders import a_place, a_problem, an_order, the_result
+from tests.optimizer.builders import a_place, a_problem, a_vehicle, an_order, the_result
 
 SMALL = RegionSize(num_orders=8, num_shops=4, num_supply_points=3, num_bikes=1, num_vans=1)
 
@@ -57,6 +57,30 @@ def test_a_solution_survives_writing_and_reading() -> None:
     again = io.read_solution(json.dumps(io.result_to_json(result)))
 
     assert again == result.solution
+
+
+def test_with_the_problem_stops_tell_load_and_slack_which_are_skipped_when_read() -> None:
+    problem = a_problem(vehicles=[a_vehicle(max_duration_s=2_100)])
+    result = the_result(problem)
+
+    document = io.result_to_json(result, problem)
+
+    (route,) = document["solution"]["routes"]
+    # The run takes 2,000 s.
+    assert [stop["slack_s"] for stop in route["stops"]] == [100, 100]
+    assert [stop["load"]["weight_g"] for stop in route["stops"]] == [1_000, 0]
+    assert (route["slack_s"], route["load_share"]) == (100, route["stops"][0]["load_share"])
+    assert io.read_solution(json.dumps(document)) == result.solution
+
+
+def test_reasons_remedies_and_prices_survive_writing_and_reading() -> None:
+    result = the_result(a_problem(orders=[an_order(penalty_cents=1)]))
+
+    document = io.result_to_json(result)
+
+    assert document["solution"]["left_out"][0]["remedies"][0]["kind"] == "higher-penalty"
+    assert document["solution"]["prices"][0]["kind"] == "vehicles"
+    assert io.read_solution(json.dumps(document)) == result.solution
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from logistics.api.serializers.solutions import SolutionSerializer
 from logistics.models import Plan, Pool
 
 
@@ -44,7 +45,15 @@ class PlanInputSerializer(serializers.Serializer[Any]):
 class PlanSerializer(serializers.ModelSerializer[Plan]):
     """A plan: progress while it is computed, routes and what is left out afterwards."""
 
-    solution = serializers.JSONField(allow_null=True, help_text="Routes and orders left out, with reasons.")
+    gap = serializers.FloatField(
+        read_only=True,
+        allow_null=True,
+        help_text="Part of the cost by which the plan may lie above the cheapest one, as far as is proven.",
+    )
+    relaxed = serializers.ListField(
+        child=serializers.CharField(), help_text="Constraints and costs that the bound does not know of."
+    )
+    solution = SolutionSerializer(allow_null=True)
     progress = serializers.JSONField(
         help_text="Phase, fraction of the budget, cost and orders carried so far."
     )
@@ -61,6 +70,9 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
             "is_cancel_requested",
             "cost_cents",
             "lower_bound_cents",
+            "gap",
+            "bound_reason",
+            "relaxed",
             "num_carried",
             "num_left_out",
             "solution",

@@ -1,0 +1,187 @@
+"""Large regions: territories are rows that any worker plans, and whoever ends the last one asks for more."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from math import ceil
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from common import intents
+from common.clock import now
+from common.models import Intent, IntentState
+from logistics import planning
+from logistics.models import Plan, Territory
+from logistics.services import plans
+from logistics.solver import SolverFailed
+from logistics.states import UNPLANNED, PlanState, TerritoryState
+from optimizer import io, territories
+from optimizer.parts import END, FAMILIES, NUM_OTHERS
+from optimizer.solution import Solution
+from optimizer.travel import with_matrices
+
+
+def divide(claim: intents.Claim, *, plan_id: str) -> None:
+    """Divide the region of a plan into territories, each to be planned by whoever takes it."""
+    plan = _in_work(claim, plan_id)
+    if plan is None:
+        return
+    problem = planning.problem_of(plan.pool)
+    parts = territories.split(with_matrices(problem), settings.PLAN_TERRITORY_ORDERS)
+    document = io.problem_to_json(problem)
+    with transaction.atomic():
+        claim.finish()
+        Plan.objects.filter(pk=plan.pk).update(problem=document, problem_digest=planning.digest(problem))
+        _write(plan, parts, family=0)
+
+
+def plan_one(claim: intents.Claim, *, territory_id: int) -> None:
+    """Plan a territory, unless that is done or no longer wanted; if the solver fails, its start stands."""
+    row = Territory.objects.get(pk=territory_id)
+    plan = _in_work(claim, row.plan_id)
+    if plan is None:
+        return
+    if row.state not in UNPLANNED or row.problem is None:
+        claim.finish()
+        return
+    row.advance(TerritoryState.RUNNING, started_at=now())
+    try:
+        result = plans.solved(
+            claim,
+            plan,
+            row.problem,
+            time_limit_s=row.budget_s,
+            seed=row.seed,
+            start=row.start,
+            options=("--others", str(NUM_OTHERS)),
+            note=_is_wanted,
+        )
+    except SolverFailed as error:
+        _end(claim, row, TerritoryState.FAILED, error=str(error)[:300])
+        return
+    if result is None:
+        plans.cancelled(claim, plan)
+        _empty(plan)
+        return
+    solution = {"solution": result["solution"], "routes": result.get("routes", [])}
+    _end(claim, row, TerritoryState.DONE, solution=solution)
+
+
+def recombine(claim: intents.Claim, *, plan_id: str, family: int) -> None:
+    """Make one plan of those of a family; then heal its borders by other territories, or conclude."""
+    plan = _in_work(claim, plan_id)
+    if plan is None:
+        return
+    problem = io.read_problem(json.dumps(plan.problem))
+    rows = plan.territories.order_by("family", "number")
+    whole = territories.united(problem, [_plan_of(row) for row in rows if row.family == family])
+    if family + 1 < len(FAMILIES):
+        parts = territories.regroup(
+            with_matrices(problem),
+            whole,
+            seed=plan.seed + family + 1,
+            size=settings.PLAN_TERRITORY_ORDERS,
+        )
+        with transaction.atomic():
+            claim.finish()
+            _write(plan, parts, family=family + 1)
+        return
+    routes = [route for row in rows if row.solution for route in io.read_routes(_result(row.solution))]
+    plans.conclude(
+        claim,
+        plan,
+        problem,
+        time_limit_s=END * plan.budget_s,
+        start=io.start_to_json(whole, routes),
+        options=("--iterations", "0"),
+    )
+    _empty(plan)
+
+
+def skip_abandoned(*, at: datetime) -> None:
+    """Go on without territories whose planning was given up after too many attempts."""
+    given_up = Intent.objects.filter(kind="logistics.plan_territory", state=IntentState.DEAD)
+    numbers = given_up.values_list("arguments__territory_id", flat=True)
+    for row in Territory.objects.filter(pk__in=list(numbers), state__in=UNPLANNED):
+        with transaction.atomic():
+            plan = Plan.objects.select_for_update(of=("self",)).get(pk=row.plan_id)
+            row.advance(TerritoryState.FAILED, error="solver-gave-up", finished_at=at)
+            _go_on(plan, row.family)
+
+
+def _in_work(claim: intents.Claim, plan_id: UUID | str) -> Plan | None:
+    """Return a plan that is being computed, or finish what nobody needs any more."""
+    plan = Plan.objects.select_related("pool__region").get(pk=plan_id)
+    if plan.state == PlanState.RUNNING:
+        return plan
+    claim.finish()
+    return None
+
+
+def _write(plan: Plan, parts: Sequence[territories.Territory], *, family: int) -> None:
+    """Write a family of territories, and ask for their plans."""
+    share = FAMILIES[family] * (1 - END) * plan.budget_s
+    rows = Territory.objects.bulk_create(
+        Territory(
+            plan=plan,
+            family=family,
+            number=part.number,
+            budget_s=share / ceil(len(parts) / settings.PLAN_WORKERS),
+            seed=plan.seed + family,
+            # The solver measures travel once more: that is quicker than storing and reading tables.
+            problem=io.problem_to_json(replace(part.problem, matrices=())),
+            start=None if part.start is None else io.start_to_json(part.start),
+        )
+        for part in parts
+    )
+    intents.ask_all("logistics.plan_territory", {str(row.pk): {"territory_id": row.pk} for row in rows})
+
+
+def _end(claim: intents.Claim, row: Territory, to: TerritoryState, **outcome: Any) -> None:
+    with transaction.atomic():
+        claim.finish()
+        # Of two that end at the same moment, the second sees the first.
+        plan = Plan.objects.select_for_update(of=("self",)).get(pk=row.plan_id)
+        row.advance(to, finished_at=now(), **outcome)
+        _go_on(plan, row.family)
+
+
+def _go_on(plan: Plan, family: int) -> None:
+    """Say how many territories have a plan, and ask for the next step if all have."""
+    rows = plan.territories.filter(family=family)
+    num_left, num_all = rows.filter(state__in=UNPLANNED).count(), rows.count()
+    done = (family + 1 - num_left / num_all) / len(FAMILIES)
+    progress = {"phase": "territories", "fraction": round((1 - END) * done, 3)}
+    Plan.objects.filter(pk=plan.pk, state=PlanState.RUNNING).update(progress=progress)
+    if num_left == 0:
+        intents.ask(
+            "logistics.recombine_plan", key=f"{plan.pk}:{family}", plan_id=str(plan.pk), family=family
+        )
+
+
+def _is_wanted(plan: Plan, progress: Mapping[str, Any] | None) -> bool:
+    """Tell whether a plan may go on; what one territory has reached says nothing of the region."""
+    return Plan.objects.filter(pk=plan.pk, state=PlanState.RUNNING, is_cancel_requested=False).exists()
+
+
+def _plan_of(row: Territory) -> Solution:
+    """Return what a territory does now: its plan, else what it began with, else nothing."""
+    document = row.solution or row.start
+    if document is not None:
+        return io.read_solution(_result(document))
+    problem = io.read_problem(json.dumps(row.problem))
+    return territories.Territory(number=row.number, problem=problem).plan_so_far()
+
+
+def _result(document: Mapping[str, Any]) -> str:
+    return json.dumps({"format": io.RESULT_FORMAT, "version": io.VERSION, **document})
+
+
+def _empty(plan: Plan) -> None:
+    """Keep of territories no more than how long they took and what went wrong."""
+    Plan.objects.filter(pk=plan.pk).update(problem=None)
+    plan.territories.update(problem=None, start=None, solution=None)

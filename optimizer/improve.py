@@ -1,0 +1,166 @@
+"""How the time of a search is divided among starts, annealing, PyVRP and the choice among all routes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from optimizer.lns.improver import Improver
+from optimizer.rounds import Rounds
+from optimizer.search import Search
+
+#: Starts from nothing, and the part of the time that they take together.
+NUM_STARTS, STARTING = 3, 0.5
+#: Temperatures, in multiples of what carrying an order costs: at first, after the starts, and at the end.
+HOT, WARM, COLD = 1.0, 0.3, 0.01
+#: Iterations between two looks at the clock where iterations are limited; seconds where they are not.
+BATCH, BATCH_S = 50, 0.05
+#: Part of the time between two looks at the best plan.
+LOOK = 0.02
+#: Where orders have no choice and nothing was promised, PyVRP sees all there is: the part of the time that it
+#: gets then, in so many rounds; and the starts before it.
+ROUNDS, NUM_ROUNDS, NUM_STARTS_BEFORE_ROUNDS = 0.6, 10, 2
+#: Where iterations are limited, one of PyVRP counts as so many.
+WEIGHT_OF_ROUND = 5
+#: Neighbours of each leg.
+NUM_NEIGHBOURS = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """
+    What a search may use.
+
+    Parameters
+    ----------
+    spent
+        Part of the time, or of the iterations, that is used: 1 when the search is over.
+    elapsed_s
+        Seconds since the start.
+    iterations
+        Limit, if there is one.
+    should_stop
+        Asked often.
+    decide
+        Chooses among all routes seen.
+    """
+
+    spent: Callable[[], float]
+    elapsed_s: Callable[[], float]
+    iterations: int | None
+    should_stop: Callable[[], bool]
+    decide: Callable[[], None]
+
+
+class Improvement:
+    """
+    Improves the best plan of a search until its budget is used.
+
+    Several starts are annealed for a short while each, since days of few long routes have many valleys that
+    are far apart; the master joins what they found, and the best plan is annealed for the rest of the time.
+    """
+
+    def __init__(self, search: Search, seed: int, budget: Budget) -> None:
+        self._search = search
+        self._seed = seed
+        self._budget = budget
+        reachable = {order: search.reach.reachable(order) for order in search.proximity}
+        options = {order: open_options for order, open_options in reachable.items() if open_options}
+        self._improver = Improver(search, options, seed) if options else None
+        self._batch = BATCH
+        self._idle = search.incumbent
+
+    def construct(self, assignment: Mapping[int, int], must_stop: Callable[[], bool]) -> None:
+        """Make a first plan."""
+        if self._improver is not None:
+            self._improver.load(self._search.incumbent)
+            self._improver.construct(assignment, must_stop)
+            self._adopt(self._improver)
+
+    def run(self, assignment: Mapping[int, int], *, goes_on: bool) -> None:
+        """
+        Improve the plan.
+
+        Parameters
+        ----------
+        assignment
+            Of orders to options, for the first start.
+        goes_on
+            The plan is worth keeping: there are no other starts.
+        """
+        improver = self._improver
+        if improver is None or self._is_over():
+            self._budget.decide()
+            return
+        has_rounds = not self._has_choice()
+        num_starts = NUM_STARTS_BEFORE_ROUNDS if has_rounds else NUM_STARTS
+        starting = 0.0 if goes_on else STARTING * (1 - ROUNDS) if has_rounds else STARTING
+        for number in range(0 if goes_on else num_starts):
+            if number:
+                improver.load(self._idle)
+                improver.construct(assignment if number % 2 == 0 else {}, self._is_over)
+            self._anneal(improver, starting * (number + 1) / num_starts, HOT)
+            self._budget.decide()
+        if has_rounds:
+            self._rounds(starting, starting + ROUNDS)
+        improver.load(self._search.incumbent)
+        self._anneal(improver, 1.0, WARM)
+        self._budget.decide()
+
+    def _is_over(self) -> bool:
+        return self._budget.spent() >= 1 or self._budget.should_stop()
+
+    def _has_choice(self) -> bool:
+        orders = self._search.day.problem.orders
+        return any(len(order.options) > 1 or order.promise is not None for order in orders)
+
+    def _anneal(self, improver: Improver, until: float, hot: float) -> None:
+        """Anneal until a part of the budget is used."""
+        begun = looked = spent = self._budget.spent()
+        while spent < until and not self._budget.should_stop():
+            share = (spent - begun) / (until - begun)
+            temperature = max(1e-9, improver.cents_per_order) * hot * (COLD / hot) ** share
+            self._run(improver, temperature)
+            spent = self._budget.spent()
+            if spent >= looked + LOOK:
+                looked = spent
+                self._adopt(improver)
+        self._adopt(improver)
+        improver.gather()
+
+    def _run(self, improver: Improver, temperature: float) -> None:
+        """Run a batch of iterations; without a limit to them, as many as take some milliseconds."""
+        iterations, before_s = self._batch, self._budget.elapsed_s()
+        if self._budget.iterations is not None:
+            iterations = max(1, min(BATCH, self._budget.iterations - self._search.iterations))
+        improver.run(iterations, temperature, temperature)
+        self._search.iterations += iterations
+        if self._budget.iterations is None:
+            seconds = max(1e-4, self._budget.elapsed_s() - before_s)
+            self._batch = max(1, min(2 * iterations, round(iterations * BATCH_S / seconds)))
+
+    def _adopt(self, improver: Improver) -> None:
+        if improver.cents < self._search.cost_cents + 1:
+            self._search.adopt(improver.columns())
+
+    def _until(self, part: float) -> Callable[[], bool]:
+        return lambda: self._budget.spent() >= part
+
+    def _rounds(self, begin: float, until: float) -> None:
+        """Let PyVRP improve the best plan."""
+        rounds = Rounds(self._search)
+        for number in range(NUM_ROUNDS):
+            if self._is_over():
+                return
+            ends = begin + (until - begin) * (number + 1) / NUM_ROUNDS
+            limit = 10**9
+            if self._budget.iterations is not None:
+                limit = max(
+                    1, round(self._budget.iterations * (until - begin) / NUM_ROUNDS / WEIGHT_OF_ROUND)
+                )
+            before = self._search.iterations
+            goes_on = rounds.improve(self._seed + number, limit, NUM_NEIGHBOURS, self._until(ends))
+            if self._budget.iterations is not None:
+                done = self._search.iterations - before
+                self._search.iterations += done * (WEIGHT_OF_ROUND - 1)
+            self._budget.decide()
+            if not goes_on:
+                return

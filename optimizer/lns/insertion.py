@@ -1,0 +1,491 @@
+"""Where in which route a way costs least, in compiled code."""
+
+import numpy as np
+
+from optimizer.compiled import Floats, Generator, Ints, compiled, uniform
+from optimizer.lns.arrays import (
+    AMOUNT,
+    ARRIVAL,
+    BASE,
+    BUSY,
+    CAPACITY,
+    CLAIMS_BEGIN,
+    CLAIMS_END,
+    DELIVERY,
+    DELIVERY_FROM,
+    DELIVERY_UNTIL,
+    DONE,
+    DURATION,
+    END,
+    FAR,
+    FIRST_RANGE,
+    FIXED,
+    FULL_RANGE,
+    HEAD,
+    IS_GAP,
+    LATEST,
+    LEG,
+    LENGTH,
+    LOAD,
+    LOADING,
+    LONGEST,
+    METRES,
+    NUM_TRIPS,
+    ONWARD,
+    ORDER,
+    OUT,
+    PER_M,
+    PER_S,
+    PICKUP,
+    PICKUP_FROM,
+    PICKUP_UNTIL,
+    PLACE,
+    PROFILE,
+    RIDE,
+    SECONDS,
+    SIZE,
+    START,
+    TAIL,
+    TRIP,
+    TURN,
+    TURNAROUND,
+    VEHICLE,
+    VISIT,
+    WAY,
+    WAYS_BEGIN,
+    WAYS_END,
+    Data,
+    State,
+)
+from optimizer.lns.routes import after, copy_route, refresh
+
+#: Candidates that are kept, cheapest first; the first one that is feasible in full is taken.
+NUM_CANDIDATES = 5
+#: What a candidate does: inserts legs; ends the route with a new trip; begins it with one; charges first.
+INSERT, TRIP_AFTER, TRIP_BEFORE, TURN_FIRST = range(4)
+#: Where orders may be: vehicles that are closed to insertions have 0.
+Open = Ints
+
+
+@compiled
+def insert_cheapest(
+    data: Data,
+    state: State,
+    order: int,
+    limit: float,
+    is_open: Open,
+    blink: float,
+    random: Generator,
+    cents: Floats,
+    places: Ints,
+) -> int:
+    """
+    Insert an order where it adds least to the cost, if that is less than ``limit``.
+
+    Parameters
+    ----------
+    data, state
+        The day, and the plan to change.
+    order, limit
+        Number of the order, and cents.
+    is_open
+        Whether each vehicle may be given something, shape ``(V,)``.
+    random
+        Generator.
+    blink
+        Part of the gaps that are overlooked, so that not every try ends alike.
+    cents, places
+        To compute with, shapes ``(NUM_CANDIDATES,)`` and ``(NUM_CANDIDATES, 5)``.
+
+    Returns
+    -------
+    int
+        The vehicle, or -1.
+    """
+    cents[:] = limit
+    places[:] = -1
+    num_vehicles = len(data.vehicle_class)
+    begin = _promising(data, state, order)
+    for way in range(data.orders[order, WAYS_BEGIN], data.orders[order, WAYS_END]):
+        if not _has_room(data, state, way):
+            continue
+        idle = -1
+        for number in range(num_vehicles):
+            vehicle = (begin + number) % num_vehicles
+            kind = data.vehicle_class[vehicle]
+            if state.routes[vehicle, SIZE] == 0 and not data.classes[kind, OUT]:
+                # Vehicles of a class stand side by side; one that idles is like the next.
+                if kind == idle:
+                    continue
+                idle = kind
+            if not is_open[vehicle] or data.extra[way, kind] >= FAR:
+                continue
+            if data.ways[way, PICKUP] < 0:
+                _look_on_board(data, state, vehicle, kind, way, cents, places)
+                continue
+            _look(data, state, vehicle, kind, way, blink, random, cents, places)
+            if data.classes[kind, NUM_TRIPS] > 1 and (state.routes[vehicle, SIZE] or data.classes[kind, OUT]):
+                _look_trip(data, state, vehicle, kind, way, cents, places)
+    scratch = num_vehicles
+    for number in range(NUM_CANDIDATES):
+        if places[number, 0] < 0:
+            break
+        vehicle, way = places[number, 0], places[number, 1]
+        kind = data.vehicle_class[vehicle]
+        _write(state, vehicle, scratch, way, places[number], data.ways[way, PICKUP] >= 0)
+        if refresh(data, state, scratch, kind) and (state.cents[scratch] - state.cents[vehicle] < limit):
+            state.total[0] += state.cents[scratch] - state.cents[vehicle] - data.penalty[order]
+            copy_route(state, scratch, state, vehicle)
+            state.orders[order, WAY] = way
+            state.orders[order, VEHICLE] = vehicle
+            for claim in range(data.ways[way, CLAIMS_BEGIN], data.ways[way, CLAIMS_END]):
+                state.taken[data.claims[claim, 0]] += data.claims[claim, 1]
+            return int(vehicle)
+    return -1
+
+
+@compiled
+def _promising(data: Data, state: State, order: int) -> int:
+    """Return the vehicle of a related order: what is cheap there spares looking closely elsewhere."""
+    for number in range(min(8, data.near.shape[1])):
+        vehicle = state.orders[data.near[order, number], VEHICLE]
+        if vehicle >= 0:
+            return int(vehicle)
+    return 0
+
+
+@compiled
+def _has_room(data: Data, state: State, way: int) -> bool:
+    for claim in range(data.ways[way, CLAIMS_BEGIN], data.ways[way, CLAIMS_END]):
+        row = data.claims[claim, 0]
+        if state.taken[row] + data.claims[claim, 1] > data.room[row]:
+            return False
+    return True
+
+
+@compiled
+def _keep(
+    cents: Floats, places: Ints, value: float, vehicle: int, way: int, first: int, second: int, what: int
+) -> None:
+    """Keep a candidate if it is among the cheapest."""
+    position = NUM_CANDIDATES - 1
+    while position > 0 and cents[position - 1] > value:
+        cents[position] = cents[position - 1]
+        places[position] = places[position - 1]
+        position -= 1
+    cents[position] = value
+    places[position, 0] = vehicle
+    places[position, 1] = way
+    places[position, 2] = first
+    places[position, 3] = second
+    places[position, 4] = what
+
+
+@compiled
+def _write(state: State, vehicle: int, scratch: int, way: int, candidate: Ints, has_pickup: bool) -> None:
+    """Write the route of a candidate into the row where things are tried."""
+    first, second, what = candidate[2], candidate[3], candidate[4]
+    size, position = state.routes[vehicle, SIZE], 0
+    if what == TURN_FIRST:
+        state.legs[scratch, position, LEG] = TURN
+        position += 1
+    for q in range(size + 1):
+        if q == first:
+            if what == TRIP_AFTER:
+                state.legs[scratch, position, LEG] = TURN
+                position += 1
+            if has_pickup:
+                state.legs[scratch, position, LEG] = 2 * way
+                position += 1
+        if q == second:
+            state.legs[scratch, position, LEG] = 2 * way + 1
+            position += 1
+            if what == TRIP_BEFORE:
+                state.legs[scratch, position, LEG] = TURN
+                position += 1
+        if q < size:
+            state.legs[scratch, position, LEG] = state.legs[vehicle, q, LEG]
+            position += 1
+    state.routes[scratch, SIZE] = position
+
+
+@compiled
+def _exceeds(gaps: Ints, gap: int, room0: int, room1: int, room2: int, room3: int) -> bool:
+    """Tell whether the load at a gap leaves too little room in some dimension."""
+    return bool(
+        gaps[gap, LOAD] > room0
+        or gaps[gap, LOAD + 1] > room1
+        or gaps[gap, LOAD + 2] > room2
+        or gaps[gap, LOAD + 3] > room3
+    )
+
+
+@compiled
+def _look(
+    data: Data,
+    state: State,
+    vehicle: int,
+    kind: int,
+    way: int,
+    blink: float,
+    random: Generator,
+    cents: Floats,
+    places: Ints,
+) -> None:
+    """
+    Look at all pairs of gaps of a route, and keep the cheapest candidates.
+
+    A pair is left as soon as the detour of the pickup alone, in metres and in time that no waiting makes up
+    for, costs more than what is kept; this holds where no detour is shorter than the direct way. It is one
+    function, because calls with all these arrays would cost more than what they do.
+    """
+    order, size = data.ways[way, ORDER], state.routes[vehicle, SIZE]
+    pickup, delivery = data.ways[way, PICKUP], data.ways[way, DELIVERY]
+    profile = data.classes[kind, PROFILE]
+    metres, arrival, homeward = (
+        data.travel[profile, METRES],
+        data.travel[profile, ARRIVAL],
+        data.travel[profile, SECONDS],
+    )
+    legs, gaps = state.legs[vehicle], state.gaps[vehicle]
+    start, end, home_until = data.classes[kind, START], data.classes[kind, END], data.classes[kind, LATEST]
+    per_m, per_s, longest = data.prices[kind, PER_M], data.prices[kind, PER_S], data.classes[kind, LONGEST]
+    is_idle = size == 0 and not data.classes[kind, OUT]
+    base = data.extra[way, kind] + (
+        data.prices[kind, FIXED] + per_m * state.routes[vehicle, LENGTH] if is_idle else 0.0
+    )
+    known = 0 if is_idle else state.routes[vehicle, DURATION]
+    loading, handing = data.ways[way, LOADING], data.ways[way, LOADING + 1]
+    pickup_from, pickup_until = data.ways[way, PICKUP_FROM], data.ways[way, PICKUP_UNTIL]
+    delivery_from, delivery_until = data.ways[way, DELIVERY_FROM], data.ways[way, DELIVERY_UNTIL]
+    longest_ride = data.orders[order, RIDE]
+    room0 = data.classes[kind, CAPACITY] - data.orders[order, AMOUNT]
+    room1 = data.classes[kind, CAPACITY + 1] - data.orders[order, AMOUNT + 1]
+    room2 = data.classes[kind, CAPACITY + 2] - data.orders[order, AMOUNT + 2]
+    room3 = data.classes[kind, CAPACITY + 3] - data.orders[order, AMOUNT + 3]
+    if min(room0, room1, room2, room3) < 0 or size + 3 >= state.legs.shape[1]:
+        return
+    # What a detour costs at least: waiting may make up for a part of its time, however it is divided.
+    free = base + per_s * (loading + handing + state.routes[vehicle, BUSY] - known)
+    least = state.least
+    cheapest = np.inf
+    for q in range(size, -1, -1):
+        if not gaps[q, IS_GAP]:
+            continue
+        here = legs[q - 1, PLACE] if q else start
+        there = legs[q, PLACE] if q < size else end
+        travel = arrival if q < size else homeward
+        length = metres[here, delivery] + metres[delivery, there] - metres[here, there]
+        late = arrival[here, delivery] + travel[delivery, there] - travel[here, there]
+        least[q, 0] = per_m * length + per_s * late
+        cheapest = min(cheapest, least[q, 0])
+        least[q, 1] = cheapest
+    first = 0
+    while first <= size:
+        gap = first
+        first = legs[gap, ONWARD] if gap < size else size + 1
+        if blink > 0.0 and uniform(random) < blink:
+            continue
+        if _exceeds(gaps, gap, room0, room1, room2, room3):
+            continue
+        if gap < size and legs[gap, PLACE] == pickup and legs[gap, LEG] != TURN:
+            continue  # It joins that visit at the end of it.
+        here = legs[gap - 1, PLACE] if gap else start
+        there = legs[gap, PLACE] if gap < size else end
+        travel = arrival if gap < size else homeward
+        to_pickup = metres[here, pickup] - metres[here, there]
+        pickup_detour = to_pickup + metres[pickup, there]
+        late = arrival[here, pickup] - travel[here, there]
+        direct = free + per_m * (to_pickup + metres[pickup, delivery] + metres[delivery, there])
+        direct += per_s * (late + arrival[pickup, delivery] + travel[delivery, there])
+        apart = free + per_m * pickup_detour + per_s * (late + travel[pickup, there])
+        worst = cents[NUM_CANDIDATES - 1]
+        if direct >= worst and apart + least[gap, 1] >= worst:
+            continue
+        shift = gaps[gap, DONE] if gap and here == pickup and legs[gap - 1, LEG] != TURN else 0
+        duration, begins, ends, fits = after(
+            (gaps[gap, HEAD], gaps[gap, HEAD + 1], gaps[gap, HEAD + 2]),
+            arrival[here, pickup],
+            (loading, pickup_from + shift, pickup_until + shift),
+        )
+        if not fits:
+            continue
+        trip, ride, cur, second, is_full = gaps[gap, TRIP], 0, pickup, gap, False
+        while True:
+            is_last = second == size
+            onward = end if is_last else legs[second, PLACE]
+            worst = cents[NUM_CANDIDATES - 1]
+            bound = direct if second == gap else apart + least[second, 0]
+            if bound < worst and (is_last or onward != delivery or legs[second, LEG] == TURN):
+                if second == gap:
+                    length = to_pickup + metres[pickup, delivery] + metres[delivery, onward]
+                else:
+                    length = pickup_detour + metres[cur, delivery] + metres[delivery, onward]
+                    length -= metres[cur, onward]
+                if ride + arrival[cur, delivery] <= longest_ride and _in_range(
+                    data, state, vehicle, kind, trip, second, pickup_detour, length
+                ):
+                    joins = second > gap and cur == delivery and legs[second - 1, LEG] != TURN
+                    shift = gaps[second, DONE] if joins else 0
+                    d, b, e, fits = after(
+                        (duration, begins, ends),
+                        arrival[cur, delivery],
+                        (handing, delivery_from + shift, delivery_until + shift),
+                    )
+                    if fits:
+                        if is_last:
+                            d, b, e, fits = after((d, b, e), homeward[delivery, end], (0, 0, home_until))
+                        else:
+                            d, b, e, fits = after(
+                                (d, b, e),
+                                arrival[delivery, onward],
+                                (gaps[second, TAIL], gaps[second, TAIL + 1], gaps[second, TAIL + 2]),
+                            )
+                        value = base + per_m * length + per_s * (d - known)
+                        if fits and d <= longest and value < worst:
+                            _keep(cents, places, value, vehicle, way, gap, second, INSERT)
+            if is_last or is_full:
+                break
+            visit = (legs[second, VISIT], legs[second, VISIT + 1], legs[second, VISIT + 2])
+            travelled = arrival[cur, onward]
+            ride += travelled + visit[0]
+            following = legs[second, ONWARD]
+            if ride > longest_ride or apart + least[following, 1] >= cents[NUM_CANDIDATES - 1]:
+                break
+            duration, begins, ends, fits = after((duration, begins, ends), travelled, visit)
+            if not fits or duration > longest:
+                break
+            cur, second = onward, following
+            if _exceeds(gaps, second, room0, room1, room2, room3):
+                if cur != delivery:
+                    break
+                is_full = True  # Here it can still be delivered, for loads count between visits.
+
+
+@compiled
+def _in_range(
+    data: Data, state: State, vehicle: int, kind: int, trip: int, second: int, pickup_detour: int, length: int
+) -> bool:
+    """Tell whether the trips of pickup and delivery remain within the range of a charge."""
+    other = state.gaps[vehicle, second, TRIP]
+    most = data.classes[kind, FULL_RANGE] if trip else data.classes[kind, FIRST_RANGE]
+    if other == trip:
+        return bool(state.trips[vehicle, trip] + length <= most)
+    return bool(
+        state.trips[vehicle, trip] + pickup_detour <= most
+        and state.trips[vehicle, other] + length - pickup_detour <= data.classes[kind, FULL_RANGE]
+    )
+
+
+@compiled
+def _look_on_board(
+    data: Data, state: State, vehicle: int, kind: int, way: int, cents: Floats, places: Ints
+) -> None:
+    """Look at all gaps for the delivery of what is on board."""
+    size, delivery = state.routes[vehicle, SIZE], data.ways[way, DELIVERY]
+    profile = data.classes[kind, PROFILE]
+    metres, arrival, homeward = (
+        data.travel[profile, METRES],
+        data.travel[profile, ARRIVAL],
+        data.travel[profile, SECONDS],
+    )
+    for gap in range(size + 1):
+        if not state.gaps[vehicle, gap, IS_GAP] or (
+            gap < size
+            and state.legs[vehicle, gap, PLACE] == delivery
+            and state.legs[vehicle, gap, LEG] != TURN
+        ):
+            continue
+        here = state.legs[vehicle, gap - 1, PLACE] if gap else data.classes[kind, START]
+        there = state.legs[vehicle, gap, PLACE] if gap < size else data.classes[kind, END]
+        length = metres[here, delivery] + metres[delivery, there] - metres[here, there]
+        if not _in_range(data, state, vehicle, kind, state.gaps[vehicle, gap, TRIP], gap, length, length):
+            continue
+        joins = gap > 0 and here == delivery and state.legs[vehicle, gap - 1, LEG] != TURN
+        shift = state.gaps[vehicle, gap, DONE] if joins else 0
+        head = (
+            state.gaps[vehicle, gap, HEAD],
+            state.gaps[vehicle, gap, HEAD + 1],
+            state.gaps[vehicle, gap, HEAD + 2],
+        )
+        tail = (
+            state.gaps[vehicle, gap, TAIL],
+            state.gaps[vehicle, gap, TAIL + 1],
+            state.gaps[vehicle, gap, TAIL + 2],
+        )
+        leg = (
+            data.ways[way, LOADING + 1],
+            data.ways[way, DELIVERY_FROM] + shift,
+            data.ways[way, DELIVERY_UNTIL] + shift,
+        )
+        d, b, e, fits = after(head, arrival[here, delivery], leg)
+        if not fits:
+            continue
+        travel = homeward[delivery, there] if gap == size else arrival[delivery, there]
+        d, b, e, fits = after((d, b, e), travel, tail)
+        if fits and d <= data.classes[kind, LONGEST]:
+            value = data.extra[way, kind] + data.prices[kind, PER_M] * length
+            value += data.prices[kind, PER_S] * (d - state.routes[vehicle, DURATION])
+            if value < cents[NUM_CANDIDATES - 1]:
+                _keep(cents, places, value, vehicle, way, gap, gap, INSERT)
+
+
+@compiled
+def _look_trip(
+    data: Data, state: State, vehicle: int, kind: int, way: int, cents: Floats, places: Ints
+) -> None:
+    """Look at a trip of its own for the way, and at a charge before the first stop."""
+    size = state.routes[vehicle, SIZE]
+    if state.gaps[vehicle, size, TRIP] + 1 >= data.classes[kind, NUM_TRIPS]:
+        return
+    arrival, homeward = (
+        data.travel[data.classes[kind, PROFILE], ARRIVAL],
+        data.travel[data.classes[kind, PROFILE], SECONDS],
+    )
+    metres = data.travel[data.classes[kind, PROFILE], METRES]
+    start, end, base = data.classes[kind, START], data.classes[kind, END], data.classes[kind, BASE]
+    pickup, delivery = data.ways[way, PICKUP], data.ways[way, DELIVERY]
+    here = state.legs[vehicle, size - 1, PLACE] if size else start
+    there = state.legs[vehicle, 0, PLACE] if size else end
+    loading = (data.ways[way, LOADING], data.ways[way, PICKUP_FROM], data.ways[way, PICKUP_UNTIL])
+    handing = (data.ways[way, LOADING + 1], data.ways[way, DELIVERY_FROM], data.ways[way, DELIVERY_UNTIL])
+    turn, home = (data.classes[kind, TURNAROUND], 0, FAR), (0, 0, data.classes[kind, LATEST])
+    head = (
+        state.gaps[vehicle, size, HEAD],
+        state.gaps[vehicle, size, HEAD + 1],
+        state.gaps[vehicle, size, HEAD + 2],
+    )
+    idle = (state.gaps[vehicle, 0, HEAD], state.gaps[vehicle, 0, HEAD + 1], state.gaps[vehicle, 0, HEAD + 2])
+    tail = (state.gaps[vehicle, 0, TAIL], state.gaps[vehicle, 0, TAIL + 1], state.gaps[vehicle, 0, TAIL + 2])
+    for what in (TRIP_AFTER, TRIP_BEFORE, TURN_FIRST):
+        if (what == TRIP_BEFORE and not size) or (
+            what == TURN_FIRST and not (size and data.classes[kind, OUT])
+        ):
+            continue
+        length = metres[pickup, delivery]
+        if what == TRIP_AFTER:
+            length += metres[here, base] + metres[base, pickup] + metres[delivery, end] - metres[here, end]
+            d, b, e, one = after(head, arrival[here, base], turn)
+            d, b, e, two = after((d, b, e), arrival[base, pickup], loading)
+            d, b, e, three = after((d, b, e), arrival[pickup, delivery], handing)
+            d, b, e, four = after((d, b, e), homeward[delivery, end], home)
+        elif what == TRIP_BEFORE:
+            length += metres[start, pickup] + metres[delivery, base] + metres[base, there]
+            length -= metres[start, there]
+            d, b, e, one = after(idle, arrival[start, pickup], loading)
+            d, b, e, two = after((d, b, e), arrival[pickup, delivery], handing)
+            d, b, e, three = after((d, b, e), arrival[delivery, base], turn)
+            d, b, e, four = after((d, b, e), arrival[base, there], tail)
+        else:
+            length += metres[start, base] + metres[base, pickup] + metres[delivery, there]
+            length -= metres[start, there]
+            d, b, e, one = after(idle, arrival[start, base], turn)
+            d, b, e, two = after((d, b, e), arrival[base, pickup], loading)
+            d, b, e, three = after((d, b, e), arrival[pickup, delivery], handing)
+            d, b, e, four = after((d, b, e), arrival[delivery, there], tail)
+        if one and two and three and four and d <= data.classes[kind, LONGEST]:
+            value = data.extra[way, kind] + data.prices[kind, PER_M] * length
+            value += data.prices[kind, PER_S] * (d - state.routes[vehicle, DURATION])
+            if value < cents[NUM_CANDIDATES - 1]:
+                gap = size if what == TRIP_AFTER else 0
+                _keep(cents, places, value, vehicle, way, gap, gap, what)
