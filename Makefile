@@ -35,7 +35,7 @@ load: environment var/compiled ## measure unlocks, 500 lockers, an outage on 2 c
 
 bench: ## measure the planner against its peers, resumable; tables and a plot go to var/bench (ARGS="--quick")
 	@$(PYTHON) -m deploy.local.bootstrap --packages bench --parent $$PPID $(EXACTLY)
-	@exec var/venv-bench/bin/python -m optimizer bench $(ARGS)
+	@var/venv-bench/bin/python -m optimizer compile >/dev/null; exec var/venv-bench/bin/python -m optimizer bench $(ARGS)
 
 test: environment var/compiled ## all tests on SQLite, then those with locks and queues on PostgreSQL (ARGS="-k lockers")
 	@$(RUN) test $(ARGS)

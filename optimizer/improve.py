@@ -15,9 +15,12 @@ HOT, WARM, COLD = 1.0, 0.3, 0.01
 BATCH, BATCH_S = 50, 0.05
 #: Part of the time between two looks at the best plan.
 LOOK = 0.02
-#: Where orders have no choice and nothing was promised, PyVRP sees all there is: the part of the time that it
-#: gets then, in so many rounds; and the starts before it.
-ROUNDS, NUM_ROUNDS, NUM_STARTS_BEFORE_ROUNDS = 0.6, 10, 2
+#: Where orders have no choice and nothing was promised, PyVRP sees all there is: the part of each start that
+#: it gets then, its rounds on the best plan, and the time that is left to anneal afterwards.
+ROUNDS, NUM_ROUNDS, COOLING = 0.7, 5, 0.1
+#: Where one more vehicle costs more than all the driving: the part of the time in which vehicles are saved
+#: first, and the temperature meanwhile.
+SHRINKING, COOL = 0.6, 0.05
 #: Where iterations are limited, one of PyVRP counts as so many.
 WEIGHT_OF_ROUND = 5
 #: Neighbours of each leg.
@@ -65,6 +68,7 @@ class Improvement:
         reachable = {order: search.reach.reachable(order) for order in search.proximity}
         options = {order: open_options for order, open_options in reachable.items() if open_options}
         self._improver = Improver(search, options, seed) if options else None
+        self._pyvrp = Rounds(search)
         self._batch = BATCH
         self._idle = search.incumbent
 
@@ -90,20 +94,37 @@ class Improvement:
         if improver is None or self._is_over():
             self._budget.decide()
             return
-        has_rounds = not self._has_choice()
-        num_starts = NUM_STARTS_BEFORE_ROUNDS if has_rounds else NUM_STARTS
-        starting = 0.0 if goes_on else STARTING * (1 - ROUNDS) if has_rounds else STARTING
-        for number in range(0 if goes_on else num_starts):
-            if number:
-                improver.load(self._idle)
-                improver.construct(assignment if number % 2 == 0 else {}, self._is_over)
-            self._anneal(improver, starting * (number + 1) / num_starts, HOT)
-            self._budget.decide()
-        if has_rounds:
-            self._rounds(starting, starting + ROUNDS)
+        if self._is_fleet_dear(improver):
+            self._shrink(improver, SHRINKING)
+            goes_on = True
+        if not goes_on:
+            self._start(improver, assignment)
+        if not self._has_choice():
+            self._rounds(self._budget.spent(), 1 - COOLING, NUM_ROUNDS)
         improver.load(self._search.incumbent)
         self._anneal(improver, 1.0, WARM)
         self._budget.decide()
+
+    def _start(self, improver: Improver, assignment: Mapping[int, int]) -> None:
+        """Begin some times from nothing, and keep the best of what comes out."""
+        begun, best = self._budget.spent(), self._search.incumbent
+        for number in range(NUM_STARTS):
+            if number:
+                improver.load(self._idle)
+                improver.construct(assignment if number % 2 == 0 else {}, self._is_over)
+            ends = begun + (STARTING - begun) * (number + 1) / NUM_STARTS
+            if self._has_choice():
+                self._anneal(improver, ends, HOT)
+                self._budget.decide()
+                continue
+            now = self._budget.spent()
+            self._anneal(improver, now + (ends - now) * (1 - ROUNDS), HOT)
+            best = min(best, self._search.incumbent, key=self._search.cost_of)
+            # PyVRP goes on from this start, even if another one was better.
+            self._search.incumbent = improver.columns()
+            self._rounds(self._budget.spent(), ends, 1)
+            best = min(best, self._search.incumbent, key=self._search.cost_of)
+            self._search.incumbent = best
 
     def _is_over(self) -> bool:
         return self._budget.spent() >= 1 or self._budget.should_stop()
@@ -111,6 +132,22 @@ class Improvement:
     def _has_choice(self) -> bool:
         orders = self._search.day.problem.orders
         return any(len(order.options) > 1 or order.promise is not None for order in orders)
+
+    def _is_fleet_dear(self, improver: Improver) -> bool:
+        """Tell whether every vehicle in use costs more than all the driving together."""
+        columns = self._search.incumbent
+        fixed_cents = min((column.vehicle.prices.fixed_cents for column in columns), default=0)
+        return fixed_cents > improver.cents_per_order * len(self._search.carried)
+
+    def _shrink(self, improver: Improver, until: float) -> None:
+        """Do with fewer vehicles as long as that succeeds, until a part of the budget is used."""
+        while self._budget.spent() < until and not self._budget.should_stop():
+            iterations, before_s = self._batch_size(), self._budget.elapsed_s()
+            left = improver.shrink(iterations, COOL * improver.cents_per_order)
+            self._count(iterations, before_s)
+            if left == 0:
+                self._adopt(improver)
+        improver.end_shrinking()
 
     def _anneal(self, improver: Improver, until: float, hot: float) -> None:
         """Anneal until a part of the budget is used."""
@@ -127,11 +164,19 @@ class Improvement:
         improver.gather()
 
     def _run(self, improver: Improver, temperature: float) -> None:
-        """Run a batch of iterations; without a limit to them, as many as take some milliseconds."""
-        iterations, before_s = self._batch, self._budget.elapsed_s()
-        if self._budget.iterations is not None:
-            iterations = max(1, min(BATCH, self._budget.iterations - self._search.iterations))
+        """Anneal for a batch of iterations."""
+        iterations, before_s = self._batch_size(), self._budget.elapsed_s()
         improver.run(iterations, temperature, temperature)
+        self._count(iterations, before_s)
+
+    def _batch_size(self) -> int:
+        """Return how many iterations come next: as many as take a moment, or a fixed number."""
+        if self._budget.iterations is None:
+            return self._batch
+        return max(1, min(BATCH, self._budget.iterations - self._search.iterations))
+
+    def _count(self, iterations: int, before_s: float) -> None:
+        """Count iterations that are done, and see how many take how long."""
         self._search.iterations += iterations
         if self._budget.iterations is None:
             seconds = max(1e-4, self._budget.elapsed_s() - before_s)
@@ -144,20 +189,19 @@ class Improvement:
     def _until(self, part: float) -> Callable[[], bool]:
         return lambda: self._budget.spent() >= part
 
-    def _rounds(self, begin: float, until: float) -> None:
+    def _rounds(self, begin: float, until: float, number_of_rounds: int) -> None:
         """Let PyVRP improve the best plan."""
-        rounds = Rounds(self._search)
-        for number in range(NUM_ROUNDS):
+        for number in range(number_of_rounds):
             if self._is_over():
                 return
-            ends = begin + (until - begin) * (number + 1) / NUM_ROUNDS
+            ends = begin + (until - begin) * (number + 1) / number_of_rounds
             limit = 10**9
             if self._budget.iterations is not None:
-                limit = max(
-                    1, round(self._budget.iterations * (until - begin) / NUM_ROUNDS / WEIGHT_OF_ROUND)
-                )
+                share = (until - begin) / number_of_rounds / WEIGHT_OF_ROUND
+                limit = max(1, round(self._budget.iterations * share))
             before = self._search.iterations
-            goes_on = rounds.improve(self._seed + number, limit, NUM_NEIGHBOURS, self._until(ends))
+            self._seed += 1
+            goes_on = self._pyvrp.improve(self._seed, limit, NUM_NEIGHBOURS, self._until(ends))
             if self._budget.iterations is not None:
                 done = self._search.iterations - before
                 self._search.iterations += done * (WEIGHT_OF_ROUND - 1)

@@ -74,7 +74,7 @@ class Result:
     relaxed
         Constraints and costs that the bound does not know of.
     iterations
-        Iterations of the route proposer.
+        Iterations of the search.
     columns
         Number of different routes the master could choose from.
     """

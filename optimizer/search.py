@@ -42,7 +42,11 @@ class Search:
     @property
     def cost_cents(self) -> int:
         """Cost of the best plan so far."""
-        return plan_cost(self.day, self.incumbent)
+        return self.cost_of(self.incumbent)
+
+    def cost_of(self, columns: Sequence[Column]) -> int:
+        """Return the cost of a plan in cents."""
+        return plan_cost(self.day, columns)
 
     @property
     def carried(self) -> dict[int, int]:

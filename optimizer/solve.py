@@ -61,7 +61,7 @@ def solve(
     seed
         Equal seeds and ``iterations`` give equal plans as long as the time limit is not reached.
     iterations
-        Of the route proposer; ``None`` goes on until the time is over.
+        Of ruin and recreate, and those of PyVRP by their weight; ``None`` goes on until the time is over.
     on_progress
         Told of each phase and each better plan.
     should_stop

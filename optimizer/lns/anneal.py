@@ -141,7 +141,7 @@ def anneal(
         count = ruin(data, tried, is_open, random, removed, touched, fleet)
         for vehicle in range(num_vehicles):
             touched[vehicle] = touched[vehicle] == 1
-        count = _add_left_out(tried, removed, count, random)
+        count = add_left_out(tried, removed, count, random)
         blink = data.settings[BLINK]
         if fleet[1] >= 0:
             gate[:] = 0
@@ -172,7 +172,7 @@ def anneal(
 
 
 @compiled
-def _add_left_out(state: State, removed: Ints, count: int, random: Generator) -> int:
+def add_left_out(state: State, removed: Ints, count: int, random: Generator) -> int:
     """Add orders that were left out before to those just removed."""
     num_orders = len(state.orders)
     first, begin, limit = count, below(random, num_orders), count + NUM_RETRIED

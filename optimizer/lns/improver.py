@@ -28,6 +28,7 @@ from optimizer.lns.arrays import (
 from optimizer.lns.insertion import NUM_CANDIDATES
 from optimizer.lns.packing import Packing
 from optimizer.lns.routes import copy_route, refresh
+from optimizer.lns.shrink import close_one, shrink
 from optimizer.master import Column
 from optimizer.search import Search
 
@@ -65,6 +66,9 @@ class Improver:
         self._harvest_size = np.zeros(1, dtype=np.int64)
         self._seen = np.zeros(NUM_SEEN, dtype=np.int64)
         self._kept: list[Column] = []
+        #: The vehicle that was taken away, and how often orders found no place since.
+        self._closed = -1
+        self._misses = np.zeros(len(self.packing.orders))
 
     def load(self, columns: list[Column]) -> None:
         """Begin from a plan; what the arrays cannot express stays untouched."""
@@ -181,6 +185,40 @@ class Improver:
             self._harvest_size,
             self._seen,
         )
+
+    def shrink(self, iterations: int, temperature: float) -> int:
+        """
+        Try for some iterations to do with one vehicle less than the best plan.
+
+        Returns
+        -------
+        int
+            Orders for which no other vehicle was found yet; with 0 there is a new best plan.
+        """
+        data = self.packing.data
+        if self._closed < 0:
+            self._copy(self.best, self.current)
+            self._copy(self.best, self.tried)
+            self._closed = close_one(data, self.current, self.tried, self._is_open, self._misses)
+        left = shrink(
+            data,
+            self.current,
+            self.tried,
+            self._is_open,
+            self._random,
+            iterations,
+            temperature,
+            self._misses,
+        )
+        if left == 0:
+            self._copy(self.current, self.best)
+            self._closed = -1
+        return left
+
+    def end_shrinking(self) -> None:
+        """Go on from the best plan, with all vehicles."""
+        self._closed = -1
+        self.load(self.columns())
 
     @property
     def cents_per_order(self) -> float:
