@@ -1,5 +1,6 @@
 """
-Command line: ``python -m optimizer solve | check | generate | network | bench | compile``.
+Command line: ``python -m optimizer solve | check | rest | generate | network | bench |
+compile``.
 
 ``solve`` writes JSON lines with ``--progress``: ``{"type": "progress", ...}`` as often as something happens,
 then one ``{"type": "result", ...}``; with ``--json`` only the figures of the run, as ``{"cost": ...,
@@ -125,6 +126,19 @@ def _check(options: argparse.Namespace) -> int:
     found = violations(problem, read_solution(_read(options.solution)))
     _emit({"type": "check", "violations": found})
     return 1 if found else 0
+
+
+def _rest(options: argparse.Namespace) -> int:
+    """Write what is left of a day at a moment of its plan."""
+    from optimizer import instances
+    from optimizer.io import problem_to_json, read_solution
+    from optimizer.replan import remaining
+    from optimizer.travel import with_matrices
+
+    problem = with_matrices(instances.read(_read(options.file), options.objective), _travel_model(options))
+    solution = read_solution(_read(options.solution))
+    _emit(problem_to_json(remaining(problem, solution, options.now, options.tolerance)))
+    return 0
 
 
 def _generate(options: argparse.Namespace) -> int:
@@ -256,18 +270,19 @@ def _parser() -> argparse.ArgumentParser:
         help="read the problem as the first line of standard input, and end when that input closes: "
         "whoever started the search is gone then",
     )
-    solve.add_argument(
-        "--travel",
-        default="geodesic",
-        metavar="MODEL",
-        help="for profiles without a matrix: geodesic, network:FILE.osm.pbf or osrm:URL",
-    )
-    _add_cache(solve)
+    _add_travel(solve)
     solve.set_defaults(command=_solve)
     check = commands.add_parser("check", help="check the result of a solve")
     _add_problem(check)
     check.add_argument("solution", help="result")
     check.set_defaults(command=_check)
+    rest = commands.add_parser("rest", help="write what is left of a day at a moment of its plan")
+    _add_problem(rest)
+    rest.add_argument("solution", help="result")
+    rest.add_argument("--now", type=_count, required=True, metavar="S", help="seconds since midnight")
+    rest.add_argument("--tolerance", type=_count, default=900, metavar="S", help="that nobody calls late")
+    _add_travel(rest)
+    rest.set_defaults(command=_rest)
     generate = commands.add_parser("generate", help="write a synthetic problem")
     generate.add_argument("--seed", type=_count, default=0, metavar="N")
     for name, default in (("orders", 300), ("shops", 60), ("supply-points", 45), ("bikes", 8), ("vans", 4)):
@@ -307,6 +322,16 @@ def _add_problem(command: argparse.ArgumentParser) -> None:
         "file", help="problem: our JSON, Li and Lim, or with delivery options (VRPDO); - for standard input"
     )
     command.add_argument("--objective", choices=("cost", "vehicles"), default="cost")
+
+
+def _add_travel(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--travel",
+        default="geodesic",
+        metavar="MODEL",
+        help="for profiles without a matrix: geodesic, network:FILE.osm.pbf or osrm:URL",
+    )
+    _add_cache(command)
 
 
 def _add_cache(command: argparse.ArgumentParser) -> None:

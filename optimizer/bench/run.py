@@ -9,8 +9,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from optimizer.bench.suites import Case
     from optimizer.problem import Problem
-    from optimizer.result import Progress
+    from optimizer.result import Progress, Result
     from optimizer.shipments import Assignment
     from optimizer.solution import Solution
 
 Record = dict[str, Any]
+#: Processes that plan a large region.
+NUM_WORKERS = 2
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -61,22 +62,20 @@ def _ours(case: "Case", problem: "Problem", folder: Path) -> Record:
     from optimizer.solve import solve
 
     first: Record = {}
-    seen: list[str] = []
 
     def note(progress: "Progress") -> None:
-        if "construction" in seen and progress.phase != "construction" and not first:
+        begins = progress.phase in ("travel", "assignment", "construction")
+        if not first and not begins and progress.cost_cents is not None:
             first.update(first_s=progress.elapsed_s, first_cost=progress.cost_cents)
-        seen.append(progress.phase)
 
     solved = problems.roomy(problem) if case.solver == suites.ROOMY else problem
-    with nullcontext() if case.alone else _clock_of_this_process():
-        result = solve(
-            solved,
-            time_limit_s=case.seconds,
-            seed=case.seed,
-            on_progress=note,
-            bound=case.solver == suites.BOUND,
-        )
+    limits: dict[str, Any] = {"time_limit_s": case.seconds, "seed": case.seed, "on_progress": note}
+    if case.alone:
+        result = _in_parts(solved, limits)
+    else:
+        # The clock stands still while other processes have the core, as it does for the peers.
+        bound = case.solver == suites.BOUND
+        result = solve(solved, bound=bound, clock=time.process_time, **limits)
     record: Record = {
         **first,
         "phases": {phase.phase: phase.seconds for phase in result.phases},
@@ -92,15 +91,16 @@ def _ours(case: "Case", problem: "Problem", folder: Path) -> Record:
     return {**record, **_outcome(problem, result.solution)}
 
 
-@contextmanager
-def _clock_of_this_process() -> Iterator[None]:
-    """Let the clock stand still while other processes have the core, as it does for the peers."""
-    clock = time.monotonic
-    time.monotonic = time.process_time
+def _in_parts(problem: "Problem", limits: dict[str, Any]) -> "Result":
+    """Plan a large region with all cores."""
+    from optimizer.parts import solve_in_parts
+    from optimizer.workers import processes
+
+    executor = processes(NUM_WORKERS)
     try:
-        yield
+        return solve_in_parts(problem, executor=executor, workers=NUM_WORKERS, **limits)
     finally:
-        time.monotonic = clock
+        executor.shutdown(cancel_futures=True)
 
 
 def _peer(case: "Case", problem: "Problem", folder: Path) -> Record:

@@ -113,13 +113,13 @@ def insert_cheapest(
         for number in range(num_vehicles):
             vehicle = (begin + number) % num_vehicles
             kind = data.vehicle_class[vehicle]
+            if not is_open[vehicle] or data.extra[way, kind] >= FAR:
+                continue
             if state.routes[vehicle, SIZE] == 0 and not data.classes[kind, OUT]:
                 # Vehicles of a class stand side by side; one that idles is like the next.
                 if kind == idle:
                     continue
                 idle = kind
-            if not is_open[vehicle] or data.extra[way, kind] >= FAR:
-                continue
             if data.ways[way, PICKUP] < 0:
                 _look_on_board(data, state, vehicle, kind, way, cents, places)
                 continue

@@ -1,7 +1,8 @@
 """A day packed into arrays, and legs of the arrays unpacked again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise, product
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,8 +16,19 @@ from optimizer.shipments import shipment_of
 
 #: Related orders that each order knows.
 NUM_NEAR = 150
+#: Pieces of a delivery window after what was promised, and their length.
+NUM_LATE, LATE_S = 4, 1800
 #: See :class:`optimizer.lns.arrays.Data`.
 SETTINGS = (0.01, 12.0, 10.0, 0.5, 0.2, 0.08, 0.04, 0.08)
+
+
+class _Way(NamedTuple):
+    """A shipment of one order within one window of each place, and what being so late costs in the mean."""
+
+    shipment: Shipment
+    pickup: tuple[int, int]
+    delivery: tuple[int, int]
+    late_cents: float
 
 
 class Packing:
@@ -41,15 +53,16 @@ class Packing:
             for order in self.orders
             for option in options[order]
         }
-        self._ways: list[tuple[Shipment, tuple[int, int], tuple[int, int]]] = []
+        self._ways: list[_Way] = []
         self._starts = [0]
         for order in self.orders:
             for option in options[order]:
                 shipment = self._shipments[order, option]
                 pickups = ALWAYS if shipment.is_on_board else shipment.pickup_windows
-                for pair in product(pickups, shipment.delivery_windows):
-                    if pair[0][0] <= pair[1][1]:
-                        self._ways.append((shipment, *pair))
+                deliveries = list(_priced(shipment, day.problem.late_cents_per_hour))
+                for pickup, (delivery, cents) in product(pickups, deliveries):
+                    if pickup[0] <= delivery[1]:
+                        self._ways.append(_Way(shipment, pickup, delivery, cents))
             self._starts.append(len(self._ways))
         self.rows = list(room.capacity)
         self.data = self._packed(room, reach)
@@ -60,7 +73,7 @@ class Packing:
         profiles = sorted({vehicle.profile for vehicle in classes})
         networks = [day.networks[profile] for profile in profiles]
         row_number = {row: number for number, row in enumerate(self.rows)}
-        claims = [room.claims(s.orders[0], s.options[0]) for s, _, _ in ways]
+        claims = [room.claims(s.orders[0], s.options[0]) for s, *_ in ways]
         shipments = [self._shipments[order, self._options[order][0]] for order in self.orders]
         # Any profile tells well enough who is near whom.
         metres = networks[0].distance_table
@@ -88,7 +101,7 @@ class Packing:
                         begins[way],
                         begins[way + 1],
                     )
-                    for way, (s, pickup, delivery) in enumerate(ways)
+                    for way, (s, pickup, delivery, _) in enumerate(ways)
                 ],
                 CLAIMS_END + 1,
             ),
@@ -117,7 +130,7 @@ class Packing:
     def _extra(self, reach: Reachability) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         """Return preference and broken promises of each way on each class, infinite where it is ruled out."""
         extra = np.full((len(self._ways), len(self.day.classes)), np.inf)
-        for number, (shipment, _, _) in enumerate(self._ways):
+        for number, (shipment, _, _, late_cents) in enumerate(self._ways):
             failures = reach.failures(shipment.orders[0], shipment.options[0])
             for vehicle, failure in zip(self.day.classes, failures, strict=True):
                 if failure is None and not vehicle.only_home:
@@ -126,14 +139,14 @@ class Packing:
                         for promised, _ in shipment.promises
                     )
                     extra[number, vehicle.index] = (
-                        shipment.preference_cents + moved * vehicle.prices.moved_cents
+                        shipment.preference_cents + moved * vehicle.prices.moved_cents + late_cents
                     )
         return extra
 
     def only(self, assignment: Mapping[int, int]) -> Data:
         """Return the arrays with no other ways than those to the assigned options."""
         barred = np.array(
-            [assignment.get(s.orders[0]) != s.options[0] for s, _, _ in self._ways], dtype=np.bool_
+            [assignment.get(s.orders[0]) != s.options[0] for s, *_ in self._ways], dtype=np.bool_
         )
         extra = np.where(barred[:, None], np.inf, self.data.extra) if len(barred) else self.data.extra
         return self.data._replace(extra=extra)
@@ -180,12 +193,30 @@ class Packing:
             return None
         number = self.number[pair[0]]
         for way in range(self._starts[number], self._starts[number + 1]):
-            shipment, pickup, delivery = self._ways[way]
+            shipment, pickup, delivery, _ = self._ways[way]
             is_held = delivery[0] <= starts_s[True] <= delivery[1]
             is_held &= False not in starts_s or pickup[0] <= starts_s[False] <= pickup[1]
             if shipment.options[0] == pair[1] and is_held:
                 return way
         return None
+
+
+def _priced(shipment: Shipment, cents_per_hour: int) -> Iterator[tuple[tuple[int, int], float]]:
+    """
+    Yield the windows of a delivery, cut where a promise ends and in pieces from there on, with what it costs
+    to deliver in the middle of each.
+    """
+    moments = [latest_s for _, latest_s in shipment.promises if latest_s is not None]
+    promised_s = min(moments, default=FAR) if cents_per_hour else FAR
+    for earliest_s, latest_s in shipment.delivery_windows:
+        if earliest_s <= promised_s:
+            yield (earliest_s, min(latest_s, promised_s)), 0.0
+        for number in range(NUM_LATE):
+            begin_s = promised_s + 1 + number * LATE_S
+            end_s = latest_s if number == NUM_LATE - 1 else min(latest_s, begin_s + LATE_S - 1)
+            if max(begin_s, earliest_s) <= end_s:
+                middle_s = (max(begin_s, earliest_s) + end_s) / 2 - promised_s
+                yield (max(begin_s, earliest_s), end_s), len(moments) * middle_s * cents_per_hour / 3600
 
 
 def _keys(shipments: Sequence[Shipment], metres: Ints) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:

@@ -90,6 +90,23 @@ def test_a_generated_day_is_solved_and_checked(tmp_path: Path, capsys: pytest.Ca
     assert lines_of(capsys) == [{"type": "check", "violations": []}]
 
 
+def test_an_interrupted_day_goes_on_from_its_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    problem, plan, rest = tmp_path / "problem.json", tmp_path / "plan.json", tmp_path / "rest.json"
+    main(["generate", "--seed", "4", *SMALL])
+    problem.write_text(capsys.readouterr().out)
+    main(["solve", str(problem), "--output", str(plan), "--iterations", "20"])
+    capsys.readouterr()
+
+    main(["rest", str(problem), str(plan), "--now", "43200"])
+    rest.write_text(capsys.readouterr().out)
+    main(["solve", str(rest), "--start", str(plan), "--iterations", "20", "--json"])
+
+    (figures,) = lines_of(capsys)
+    vehicles = json.loads(rest.read_text())["vehicles"]
+    assert any(vehicle.get("under_way") for vehicle in vehicles)
+    assert (figures["violations"], figures["left_out"] < 25) == (0, True)
+
+
 def test_the_figures_of_a_run_are_one_json_line(
     problem_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
