@@ -77,6 +77,9 @@ class Improvement:
         if self._improver is not None:
             self._improver.load(self._search.incumbent)
             self._improver.construct(assignment, must_stop)
+            if not must_stop():
+                # However short the time is, what is obviously wrong with a plan of few orders is mended.
+                self._improver.run(BATCH, COLD, COLD)
             self._adopt(self._improver)
 
     def run(self, assignment: Mapping[int, int], *, goes_on: bool) -> None:

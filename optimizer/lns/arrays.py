@@ -135,6 +135,8 @@ class State(NamedTuple):
         Cents of all, shape ``(1,)``.
     work
         To compute with: starts of legs, and when orders left their shop; shape ``(max(M, O), 2)``.
+    marks
+        To compute with: which vehicles are worth a look, shape ``(V + 1,)``; the last is the mark in use.
     least
         To compute with: cents that a delivery in each gap adds at least, and in any gap from there on; shape
         ``(M + 1, 2)``.
@@ -149,6 +151,7 @@ class State(NamedTuple):
     taken: Ints
     total: Floats
     work: Ints
+    marks: Ints
     least: Floats
 
 
@@ -169,5 +172,6 @@ def empty_state(data: Data, max_legs: int) -> State:
         taken=ints(len(data.room)),
         total=np.zeros(1),
         work=ints(max(max_legs, num_orders), 2),
+        marks=ints(rows),
         least=np.zeros((max_legs + 1, 2)),
     )

@@ -61,6 +61,8 @@ from optimizer.lns.routes import after, copy_route, refresh
 
 #: Candidates that are kept, cheapest first; the first one that is feasible in full is taken.
 NUM_CANDIDATES = 5
+#: Vehicles whose routes are looked at for an order, besides those that idle.
+NUM_VEHICLES = 12
 #: What a candidate does: inserts legs; ends the route with a new trip; begins it with one; charges first.
 INSERT, TRIP_AFTER, TRIP_BEFORE, TURN_FIRST = range(4)
 #: Where orders may be: vehicles that are closed to insertions have 0.
@@ -105,7 +107,7 @@ def insert_cheapest(
     cents[:] = limit
     places[:] = -1
     num_vehicles = len(data.vehicle_class)
-    begin = _promising(data, state, order)
+    begin = _mark_related(data, state, order)
     for way in range(data.orders[order, WAYS_BEGIN], data.orders[order, WAYS_END]):
         if not _has_room(data, state, way):
             continue
@@ -120,6 +122,8 @@ def insert_cheapest(
                 if kind == idle:
                     continue
                 idle = kind
+            elif state.marks[vehicle] != state.marks[num_vehicles]:
+                continue
             if data.ways[way, PICKUP] < 0:
                 _look_on_board(data, state, vehicle, kind, way, cents, places)
                 continue
@@ -145,13 +149,32 @@ def insert_cheapest(
 
 
 @compiled
-def _promising(data: Data, state: State, order: int) -> int:
-    """Return the vehicle of a related order: what is cheap there spares looking closely elsewhere."""
-    for number in range(min(8, data.near.shape[1])):
-        vehicle = state.orders[data.near[order, number], VEHICLE]
-        if vehicle >= 0:
-            return int(vehicle)
-    return 0
+def _mark_related(data: Data, state: State, order: int) -> int:
+    """
+    Mark the vehicles that carry related orders; of a large fleet others are not looked at.
+
+    Returns
+    -------
+    int
+        The vehicle of the most related order, or 0: what is cheap there spares looking closely elsewhere.
+    """
+    num_vehicles = len(data.vehicle_class)
+    state.marks[num_vehicles] += 1
+    mark, best, count = state.marks[num_vehicles], -1, 0
+    for other in data.near[order]:
+        vehicle = state.orders[other, VEHICLE]
+        if vehicle < 0 or state.marks[vehicle] == mark:
+            continue
+        state.marks[vehicle] = mark
+        count += 1
+        if best < 0:
+            best = vehicle
+        if count == NUM_VEHICLES:
+            break
+    if count < NUM_VEHICLES:
+        for vehicle in range(num_vehicles):
+            state.marks[vehicle] = mark
+    return max(0, best)
 
 
 @compiled
