@@ -311,7 +311,7 @@ def test_routes_found_on_the_way_make_a_better_plan() -> None:
 
 def test_what_the_proof_finds_is_adopted() -> None:
     problem = generate(
-        3, RegionSize(num_orders=10, num_shops=4, num_supply_points=4, num_bikes=1, num_vans=1)
+        5, RegionSize(num_orders=14, num_shops=4, num_supply_points=4, num_bikes=1, num_vans=2)
     )
 
     found = solve(problem, time_limit_s=20, iterations=0)
