@@ -198,6 +198,7 @@ def _bench(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     bench(
         options.suites,
+        solvers=options.solver,
         quick=options.quick,
         folder=options.results,
         data=options.data,
@@ -301,6 +302,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_bench(bench: argparse.ArgumentParser) -> None:
     bench.add_argument("suites", nargs="*", metavar="SUITE", help="all by default")
+    bench.add_argument(
+        "--solver", action="append", metavar="NAME", help="only this one, as often as you like"
+    )
     bench.add_argument("--quick", action="store_true", help="little of each for some seconds")
     bench.add_argument("--results", type=Path, default=Path("var/bench"), metavar="DIR")
     bench.add_argument(

@@ -245,7 +245,7 @@ class Completions:
         if excess[number] <= 0:
             return rates
         measure = self._measures[number]
-        guess = abs(float(self._least[0, -1])) / measure.limit
+        guess = abs(float(self._least[0, -1])) / max(measure.limit, 1.0)
         rate, factor = self._rates[number] or guess, RATE_FACTOR
         best = -np.inf
         for _ in range(RATE_STEPS):

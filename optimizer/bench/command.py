@@ -14,6 +14,7 @@ TABLE, PLOT = "bench.md", "bench.svg"
 def bench(
     names: Sequence[str],
     *,
+    solvers: Sequence[str] | None = None,
     quick: bool,
     folder: Path,
     data: Path,
@@ -30,6 +31,8 @@ def bench(
     ----------
     names
         Of suites; none means all.
+    solvers
+        Run only cases of these, as the table names them.
     quick
         Run little of each for some seconds, to see that everything works.
     folder
@@ -50,12 +53,14 @@ def bench(
     Raises
     ------
     ProblemError
-        If a suite is unknown.
+        If a suite is unknown, or a solver that no suite runs.
     """
     chosen = suites.chosen(names, quick=quick)
+    suites.check_solvers(solvers or ())
     results = Results.of(folder.resolve())
     if not report:
         cases = [case for suite in chosen for case in suite.cases() if installed(case)]
+        cases = [case for case in cases if solvers is None or case.solver in solvers]
         cases = cases if again else waiting(cases, results, revision)
         total, number = len(cases), 0
         hours = sum(case.seconds for case in cases) / jobs / 3600

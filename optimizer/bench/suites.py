@@ -206,3 +206,18 @@ def chosen(names: Sequence[str], *, quick: bool) -> list[Suite]:
             raise ProblemError("suite", f"{name} is none of {', '.join(SUITES)}")
     suites = [suite for suite in SUITES.values() if not names or suite.name in names]
     return [suite.shortened() for suite in suites] if quick else suites
+
+
+def check_solvers(names: Sequence[str]) -> None:
+    """
+    Check that solvers exist.
+
+    Raises
+    ------
+    ProblemError
+        If a name means nothing.
+    """
+    known = dict.fromkeys(case.solver for suite in SUITES.values() for case in suite.cases())
+    for name in names:
+        if name not in known:
+            raise ProblemError("solver", f"{name} is none of {'; '.join(known)}")

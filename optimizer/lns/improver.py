@@ -88,7 +88,9 @@ class Improver:
                 self._keep(column, vehicle)
         for vehicles in free.values():
             for vehicle in vehicles:
-                self._put(state, vehicle, [])
+                if not self._put(state, vehicle, []):
+                    # It is late for home already.
+                    self._close(vehicle)
         state.total[0] = state.cents[:-1].sum() + data.penalty[state.orders[:, VEHICLE] == -1].sum()
         self._copy(state, self.tried)
         self._copy(state, self.best)
@@ -113,17 +115,20 @@ class Improver:
 
     def _keep(self, column: Column, vehicle: int) -> None:
         """Leave a route as it is, with its orders and what it takes of shared room."""
-        state, data = self.current, self.packing.data
+        state = self.current
         self._kept.append(column)
-        self._is_open[vehicle] = 0
-        state.routes[vehicle, SIZE] = 0
-        refresh(data, state, vehicle, int(data.vehicle_class[vehicle]))
+        self._close(vehicle)
         for order, _ in column.orders:
             if order in self.packing.number:
                 state.orders[self.packing.number[order], VEHICLE] = KEPT
         row_number = {row: number for number, row in enumerate(self.packing.rows)}
         for row, amount in column.taken.items():
             state.taken[row_number[row]] += amount
+
+    def _close(self, vehicle: int) -> None:
+        self._is_open[vehicle] = 0
+        self.current.routes[vehicle] = 0
+        self.current.cents[vehicle] = 0.0
 
     @staticmethod
     def _copy(source: State, target: State) -> None:

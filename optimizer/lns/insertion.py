@@ -311,8 +311,8 @@ def _look(
             continue
         if _exceeds(gaps, gap, room0, room1, room2, room3):
             continue
-        if gap < size and legs[gap, PLACE] == pickup and legs[gap, LEG] != TURN:
-            continue  # It joins that visit at the end of it.
+        # What travels on from there joins that visit at the end of it.
+        must_return = gap < size and legs[gap, PLACE] == pickup and legs[gap, LEG] != TURN
         here = legs[gap - 1, PLACE] if gap else start
         there = legs[gap, PLACE] if gap < size else end
         travel = arrival if gap < size else homeward
@@ -333,7 +333,7 @@ def _look(
         )
         if not fits:
             continue
-        trip, ride, cur, second, is_full = gaps[gap, TRIP], 0, pickup, gap, False
+        trip, ride, cur, second, is_full = gaps[gap, TRIP], 0, pickup, gap, must_return
         while True:
             is_last = second == size
             onward = end if is_last else legs[second, PLACE]

@@ -78,6 +78,14 @@ def test_an_unknown_suite_is_refused() -> None:
         suites.chosen(["li-lim", "speed"], quick=False)
 
 
+def test_a_solver_that_no_suite_runs_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["bench", "li-lim", "--report", "--results", str(tmp_path)]
+
+    assert main([*words, "--solver", "ours", "--solver", f"pyvrp{GIVEN_OURS}"]) == 0
+    assert main([*words, "--solver", "cplex"]) == 2
+    assert "cplex is none of ours" in capsys.readouterr().out
+
+
 @needs_shared_data
 def test_every_named_public_instance_is_there_and_something_is_known_of_it() -> None:
     for name, known in (("li-lim", "cost"), ("vehicles", "vehicles"), ("vrpdo", "cost")):

@@ -295,6 +295,16 @@ def test_goods_that_ride_too_long_by_a_detour_are_brought_first() -> None:
     assert bound_of(replace(problem, max_ride_s={Temperature.CHILLED: 900})).cents == 100 + 40 * 20 - 1
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_vehicle_without_any_time_has_a_bound() -> None:
+    orders = [an_order("next door", pickup="hub", to="near", penalty_cents=300), an_order(penalty_cents=500)]
+    places = [a_place("near", 0), a_place("shop", 5), a_place("point", 10)]
+    problem = a_problem(places=places, vehicles=[a_vehicle(max_duration_s=0)], orders=orders)
+
+    # The vehicle costs 100 and gets no further than next door.
+    assert bound_of(problem).cents == 100 + 500 - 1
+
+
 def test_routes_found_on_the_way_make_a_better_plan() -> None:
     day = Day(with_matrices(a_problem()))
     tours: list[Tour] = []

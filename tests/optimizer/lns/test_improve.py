@@ -1,0 +1,82 @@
+"""How the search uses its budget."""
+
+from collections.abc import Callable
+from itertools import count
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from optimizer.day import Day
+from optimizer.improve import Budget, Improvement
+from optimizer.problem import Problem
+from optimizer.search import Search
+from optimizer.solver import Limits
+from tests.optimizer.builders import a_problem, an_order
+from tests.optimizer.strategies import problems
+
+some = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+ITERATIONS = 60
+
+
+def _never() -> bool:
+    return False
+
+
+def _improved(
+    problem: Problem, seed: int, elapsed_s: Callable[[], float], start: Search | None = None
+) -> Search:
+    """Improve a plan for some iterations; without a start, one that is constructed first."""
+    search = Search(Day(problem), should_stop=_never, must_stop=_never)
+    assignment = search.assign(Limits(seconds=10), _never)
+    budget = Budget(
+        spent=lambda: search.iterations / ITERATIONS,
+        elapsed_s=elapsed_s,
+        iterations=ITERATIONS,
+        should_stop=_never,
+        decide=lambda: search.decide(Limits(seconds=10)),
+    )
+    improvement = Improvement(search, seed, budget)
+    if start is None:
+        improvement.construct(assignment, _never)
+    else:
+        search.incumbent = start.incumbent
+    improvement.run(assignment, goes_on=start is not None)
+    return search
+
+
+def _plan(search: Search) -> list[tuple[int, list[int], tuple[tuple[int, int], ...]]]:
+    return [(column.vehicle.index, column.timetable.starts_s, column.orders) for column in search.incumbent]
+
+
+@given(problems(), st.integers(0, 1_000))
+@some
+def test_with_a_limit_to_iterations_the_clock_does_not_matter(problem: Problem, seed: int) -> None:
+    slow = count(step=7.5)
+
+    one = _improved(problem, seed, lambda: 0.0)
+    other = _improved(problem, seed, lambda: next(slow))
+
+    assert _plan(one) == _plan(other)
+
+
+@given(problems(), st.integers(0, 1_000))
+@some
+def test_a_plan_that_is_improved_gets_no_dearer(problem: Problem, seed: int) -> None:
+    first = _improved(problem, seed, lambda: 0.0)
+
+    second = _improved(first.day.problem, seed + 1, lambda: 0.0, start=first)
+
+    assert second.cost_cents <= first.cost_cents
+
+
+def test_a_day_without_vehicles_or_orders_has_an_empty_plan() -> None:
+    assert _improved(a_problem(vehicles=[]), 0, lambda: 0.0).incumbent == []
+    assert _improved(a_problem(orders=[]), 0, lambda: 0.0).incumbent == []
+
+
+def test_an_order_that_nothing_can_carry_is_left_out() -> None:
+    heavy = an_order("heavy", weight_g=10**7)
+
+    search = _improved(a_problem(orders=[heavy, an_order("light")]), 0, lambda: 0.0)
+
+    assert search.carried == {1: 0}
