@@ -57,7 +57,7 @@ lock: ## re-make the lock files after a change of requirements/*.in (ARGS=--upgr
 	done
 
 # The planner's search is compiled ahead, which takes half a minute that the first plan does not have.
-var/compiled: $(wildcard optimizer/lns/*.py) optimizer/compiled.py optimizer/pricing_labels.py requirements/base.txt | environment
+var/compiled: $(wildcard optimizer/lns/*.py) optimizer/compiled.py optimizer/bound/labels.py requirements/base.txt | environment
 	@echo "Compiling the planner's search …"; mkdir -p var; .venv/bin/python -m optimizer compile >/dev/null && touch $@
 
 environment:

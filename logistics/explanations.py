@@ -5,8 +5,8 @@ from typing import Any
 
 from logistics import planning
 from logistics.models import Pool, Shift, Shop, SupplyPoint
+from optimizer.explain.wording import price_in_words, remedy_in_words
 from optimizer.solution import Solution
-from optimizer.wording import price_in_words, remedy_in_words
 
 
 def in_words(document: Mapping[str, Any], solution: Solution, pool: Pool) -> dict[str, Any]:

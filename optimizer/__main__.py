@@ -12,7 +12,6 @@ independent check with 3. A signal ends it at once.
 
 import argparse
 import json
-import math
 import os
 import signal
 import sys
@@ -22,11 +21,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from optimizer.arguments import parser
+
 if TYPE_CHECKING:
     from optimizer.problem import Problem
     from optimizer.result import Progress, Result
     from optimizer.solution import Route, Solution
-    from optimizer.travel import TravelModel
+    from optimizer.travel.model import TravelModel
 
 STARTED = time.monotonic()
 #: Exit status when standard input closed before the search was over.
@@ -37,13 +38,13 @@ LEAST_SEARCH_S = 0.5
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command, and return the exit status."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     from optimizer.checks import (
         ProblemError,  # Slow modules load only once the arguments are known to be good.
     )
 
     try:
-        return int(options.command(options))
+        return COMMANDS[options.command](options)
     except ProblemError as error:
         _emit({"type": "error", "code": "invalid-input", "field": error.field, "detail": str(error)})
         return 2
@@ -60,9 +61,9 @@ def _solve(options: argparse.Namespace) -> int:
     """Plan the day of a file."""
     from optimizer import instances
     from optimizer.checks import ProblemError
+    from optimizer.explain.report import print_result
     from optimizer.io import result_to_json, start_to_json
-    from optimizer.parts import other_routes
-    from optimizer.report import print_result
+    from optimizer.regions.parts import other_routes
     from optimizer.solve import solve
 
     if options.workers and (options.bound or options.start):
@@ -103,8 +104,8 @@ def _solve(options: argparse.Namespace) -> int:
 
 def _solve_in_parts(problem: "Problem", workers: int, limits: dict[str, Any]) -> "Result":
     """Plan a day in territories, and leave no worker behind."""
-    from optimizer.parts import solve_in_parts
-    from optimizer.workers import processes
+    from optimizer.regions.parts import solve_in_parts
+    from optimizer.regions.workers import processes
 
     executor = processes(workers)
     try:
@@ -133,7 +134,7 @@ def _rest(options: argparse.Namespace) -> int:
     from optimizer import instances
     from optimizer.io import problem_to_json, read_solution
     from optimizer.replan import remaining
-    from optimizer.travel import with_matrices
+    from optimizer.travel.model import with_matrices
 
     problem = with_matrices(instances.read(_read(options.file), options.objective), _travel_model(options))
     solution = read_solution(_read(options.solution))
@@ -159,9 +160,9 @@ def _generate(options: argparse.Namespace) -> int:
 
 def _network(options: argparse.Namespace) -> int:
     """Make the road networks of an extract, or read them from their cache, and say what they hold."""
-    from optimizer.extract import load
-    from optimizer.network import NetworkTravel
-    from optimizer.travel import OSM_ATTRIBUTION
+    from optimizer.travel.extract import load
+    from optimizer.travel.model import OSM_ATTRIBUTION
+    from optimizer.travel.network import NetworkTravel
 
     extract = load(options.file, options.cache)
     travel = NetworkTravel(networks=extract.networks)
@@ -186,7 +187,7 @@ def _compile(_: argparse.Namespace) -> int:
 
     size = RegionSize(num_orders=6, num_shops=2, num_supply_points=3, num_bikes=1, num_vans=1)
     began = time.monotonic()
-    solve(generate(1, size), time_limit_s=60.0, iterations=1, bound=True)
+    solve(generate(1, size), time_limit_s=3600.0, iterations=1, bound=True)
     _emit({"type": "compile", "seconds": round(time.monotonic() - began, 3)})
     return 0
 
@@ -214,146 +215,20 @@ def _bench(options: argparse.Namespace) -> int:
 def _travel_model(options: argparse.Namespace) -> "TravelModel":
     """Return the travel model that the arguments name."""
     from optimizer.checks import ProblemError
-    from optimizer.travel import GeodesicTravel
+    from optimizer.travel.model import GeodesicTravel
 
     kind, _, source = options.travel.partition(":")
     if options.travel == "geodesic":
         return GeodesicTravel()
     if kind == "network" and source:
-        from optimizer.network import NetworkTravel
+        from optimizer.travel.network import NetworkTravel
 
         return NetworkTravel.from_extract(source, options.cache)
     if kind == "osrm" and source:
-        from optimizer.osrm import OsrmTravel
+        from optimizer.travel.osrm import OsrmTravel
 
         return OsrmTravel(url=source)
     raise ProblemError("travel", "must be geodesic, network:FILE or osrm:URL")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m optimizer", description="Plan a day of shared runs.")
-    commands = parser.add_subparsers(required=True)
-    solve = commands.add_parser("solve", help="plan the day of a problem")
-    _add_problem(solve)
-    solve.add_argument("--time-limit", type=_seconds, default=30.0, metavar="S")
-    solve.add_argument("--iterations", type=_count, default=None, metavar="N")
-    solve.add_argument("--seed", type=_count, default=0, metavar="N")
-    solve.add_argument(
-        "--bound", action="store_true", help="prove for half of the time how cheap it could be"
-    )
-    solve.add_argument(
-        "--start",
-        metavar="FILE",
-        help="result to begin with; with --stop-on-eof - is a line before the problem",
-    )
-    solve.add_argument(
-        "--others",
-        type=_count,
-        default=0,
-        metavar="N",
-        help="with --progress the result offers so many routes besides those of the plan",
-    )
-    solve.add_argument(
-        "--workers",
-        type=_count,
-        default=0,
-        metavar="N",
-        help="plan a large region in territories, so many at once; without, or with 0, undivided",
-    )
-    solve.add_argument("--json", action="store_true", help="write the figures of the run as one JSON line")
-    solve.add_argument(
-        "--progress", action="store_true", help="write JSON lines while searching, and the result as the last"
-    )
-    solve.add_argument("--output", metavar="FILE", help="write the result to a file")
-    solve.add_argument(
-        "--stop-on-eof",
-        action="store_true",
-        help="read the problem as the first line of standard input, and end when that input closes: "
-        "whoever started the search is gone then",
-    )
-    _add_travel(solve)
-    solve.set_defaults(command=_solve)
-    check = commands.add_parser("check", help="check the result of a solve")
-    _add_problem(check)
-    check.add_argument("solution", help="result")
-    check.set_defaults(command=_check)
-    rest = commands.add_parser("rest", help="write what is left of a day at a moment of its plan")
-    _add_problem(rest)
-    rest.add_argument("solution", help="result")
-    rest.add_argument("--now", type=_count, required=True, metavar="S", help="seconds since midnight")
-    rest.add_argument("--tolerance", type=_count, default=900, metavar="S", help="that nobody calls late")
-    _add_travel(rest)
-    rest.set_defaults(command=_rest)
-    generate = commands.add_parser("generate", help="write a synthetic problem")
-    generate.add_argument("--seed", type=_count, default=0, metavar="N")
-    for name, default in (("orders", 300), ("shops", 60), ("supply-points", 45), ("bikes", 8), ("vans", 4)):
-        generate.add_argument(f"--{name}", type=_count, default=default, metavar="N")
-    generate.set_defaults(command=_generate)
-    network = commands.add_parser("network", help="make the road networks of an OpenStreetMap extract")
-    network.add_argument("file", help="extract, such as FILE.osm.pbf")
-    network.add_argument("--json", action="store_true", help="write one JSON line")
-    _add_cache(network)
-    network.set_defaults(command=_network)
-    kernels = commands.add_parser("compile", help="compile the search now instead of with the first plan")
-    kernels.set_defaults(command=_compile)
-    _add_bench(commands.add_parser("bench", help="measure ours and other solvers on the same problems"))
-    return parser
-
-
-def _add_bench(bench: argparse.ArgumentParser) -> None:
-    bench.add_argument("suites", nargs="*", metavar="SUITE", help="all by default")
-    bench.add_argument(
-        "--solver", action="append", metavar="NAME", help="only this one, as often as you like"
-    )
-    bench.add_argument("--quick", action="store_true", help="little of each for some seconds")
-    bench.add_argument("--results", type=Path, default=Path("var/bench"), metavar="DIR")
-    bench.add_argument(
-        "--data",
-        type=Path,
-        default=Path(os.environ.get("DORFBOTE_DATA", "../shared/data")),
-        metavar="DIR",
-        help="public instances",
-    )
-    bench.add_argument("--jobs", type=_count, default=2, metavar="N", help="runs at once")
-    bench.add_argument("--again", action="store_true", help="run even what has been run")
-    bench.add_argument("--report", action="store_true", help="run nothing, write table and plot")
-    bench.add_argument("--revision", metavar="NAME", help="of the code; a digest by default")
-    bench.set_defaults(command=_bench)
-
-
-def _add_problem(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "file", help="problem: our JSON, Li and Lim, or with delivery options (VRPDO); - for standard input"
-    )
-    command.add_argument("--objective", choices=("cost", "vehicles"), default="cost")
-
-
-def _add_travel(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--travel",
-        default="geodesic",
-        metavar="MODEL",
-        help="for profiles without a matrix: geodesic, network:FILE.osm.pbf or osrm:URL",
-    )
-    _add_cache(command)
-
-
-def _add_cache(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--cache", metavar="DIR", help="where road networks are kept; next to the extract")
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value) or value < 0:
-        raise argparse.ArgumentTypeError("must be a number of seconds")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if not 0 <= value < 2**31:
-        raise argparse.ArgumentTypeError("must be a whole number from 0")
-    return value
 
 
 def _read(file: str) -> bytes:
@@ -432,6 +307,17 @@ def _print_network(row: dict[str, Any]) -> None:
     kept = f"{'read from' if row['from_cache'] else 'kept in'} {row['cache']}" if row["cache"] else "not kept"
     print(f"{row['seconds']:.1f} s, {kept}")
     print(row["attribution"])
+
+
+COMMANDS = {
+    "solve": _solve,
+    "check": _check,
+    "rest": _rest,
+    "generate": _generate,
+    "network": _network,
+    "compile": _compile,
+    "bench": _bench,
+}
 
 
 if __name__ == "__main__":

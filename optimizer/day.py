@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.problem import LATEST_S, NO_WAY, Order, Problem, Temperature, UnderWay, Vehicle, WorkingTime
-from optimizer.travel import forbidden
+from optimizer.travel.model import forbidden
 
 #: ``(earliest, latest)`` moments at which service may start, in order, in seconds.
 Windows = tuple[tuple[int, int], ...]

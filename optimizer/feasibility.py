@@ -10,7 +10,7 @@ from itertools import pairwise, product
 
 from optimizer.problem import NO_WAY, Load, Order, Place, Problem, Size, Temperature, Vehicle
 from optimizer.solution import Route, Solution, Stop
-from optimizer.travel import forbidden, with_matrices
+from optimizer.travel.model import forbidden, with_matrices
 
 
 def violations(problem: Problem, solution: Solution) -> list[str]:

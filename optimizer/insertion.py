@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.day import TURN, Day, Leg, Shipment, VehicleClass, Windows
-from optimizer.schedule import Timetable, Visit, evaluate, latest_starts_of
+from optimizer.schedule import Timetable, evaluate, latest_starts_of
+from optimizer.visits import Visit
 
 #: Positions of a route that are put on the clock, cheapest estimates first.
 NUM_TRIALS = 3

@@ -42,8 +42,8 @@ A result is an object with ``"format": "dorfbote-result"``, ``"version": 1`` and
 :class:`optimizer.result.Result`; its ``solution`` holds ``routes``, ``left_out`` and ``prices`` as in
 :mod:`optimizer.solution`, and besides the derived ``cost``, ``cost_cents`` and ``num_carried``; each route
 besides ``duration_s``; each cost besides ``total_cents``. Where the problem is at hand, each stop has its
-``load``, ``load_share`` and ``slack_s`` of :mod:`optimizer.margins`, and each route with stops their least
-``slack_s`` and greatest ``load_share``. What is derived is skipped when it is read back.
+``load``, ``load_share`` and ``slack_s`` of :mod:`optimizer.explain.margins`, and each route with stops their
+least ``slack_s`` and greatest ``load_share``. What is derived is skipped when it is read back.
 """
 
 import dataclasses
@@ -59,7 +59,7 @@ from typing import Any, cast
 import numpy as np
 
 from optimizer.checks import ProblemError
-from optimizer.margins import margins
+from optimizer.explain.margins import margins
 from optimizer.problem import Problem
 from optimizer.result import Progress, Result
 from optimizer.solution import CostTerms, Route, Solution, Stop

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from optimizer.day import Day, Shipment, VehicleClass
-from optimizer.schedule import Failure, Timetable, evaluate
+from optimizer.schedule import Timetable, evaluate
 from optimizer.shipments import shipment_of
+from optimizer.visits import Failure
 
 
 def alone(vehicle: VehicleClass, shipment: Shipment) -> Timetable | Failure:

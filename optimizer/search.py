@@ -7,7 +7,7 @@ from optimizer import master, solver
 from optimizer.assignment import assign, fill, proximity_costs
 from optimizer.compartments import Room, Row
 from optimizer.day import Day, Shipment
-from optimizer.explain import Plan
+from optimizer.explain.reasons import Plan
 from optimizer.insertion import Insertion, Tour, cheapest_insertion, idle_tours, repaired
 from optimizer.master import Column, Pool, plan_cost
 from optimizer.reachability import Reachability

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from optimizer.bound import Bound, lower_bound
+from optimizer.bound.proof import Bound, lower_bound
 from optimizer.day import Day
-from optimizer.explain import Explainer
+from optimizer.explain.prices import Prices
+from optimizer.explain.reasons import Explainer
 from optimizer.feasibility import violations
 from optimizer.improve import Budget, Improvement
 from optimizer.insertion import Tour
-from optimizer.prices import Prices
 from optimizer.problem import Problem
 from optimizer.restart import begin
 from optimizer.result import OnProgress, Phase, PhaseTime, Progress, Result, ShouldStop, Status
@@ -19,7 +19,7 @@ from optimizer.routes import routes_of
 from optimizer.search import Search
 from optimizer.solution import Route, Solution
 from optimizer.solver import Limits
-from optimizer.travel import TravelModel, with_matrices
+from optimizer.travel.model import TravelModel, with_matrices
 
 #: Parts of the time limit: for explaining and checking, for the assignment, for one call of the master, and
 #: for all of them.

@@ -19,10 +19,11 @@ from logistics.models import Plan, Territory
 from logistics.services import plans
 from logistics.solver import SolverFailed
 from logistics.states import UNPLANNED, PlanState, TerritoryState
-from optimizer import io, territories
-from optimizer.parts import END, FAMILIES, NUM_OTHERS
+from optimizer import io
+from optimizer.regions import territories
+from optimizer.regions.parts import END, FAMILIES, NUM_OTHERS
 from optimizer.solution import Solution
-from optimizer.travel import with_matrices
+from optimizer.travel.model import with_matrices
 
 
 def divide(claim: intents.Claim, *, plan_id: str) -> None:

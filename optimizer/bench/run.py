@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> None:
 def run(case: "Case", data: Path, folder: Path) -> Record:
     """Run a case; public instances lie in ``data``, assignments of ours for the peers in ``folder``."""
     from optimizer.bench import problems, suites
-    from optimizer.travel import with_matrices
+    from optimizer.travel.model import with_matrices
 
     problem = with_matrices(problems.load(case.instance, case.objective, data))
     begun_s, used_s = time.perf_counter(), _cpu_s()
@@ -93,8 +93,8 @@ def _ours(case: "Case", problem: "Problem", folder: Path) -> Record:
 
 def _in_parts(problem: "Problem", limits: dict[str, Any]) -> "Result":
     """Plan a large region with all cores."""
-    from optimizer.parts import solve_in_parts
-    from optimizer.workers import processes
+    from optimizer.regions.parts import solve_in_parts
+    from optimizer.regions.workers import processes
 
     executor = processes(NUM_WORKERS)
     try:

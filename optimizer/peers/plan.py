@@ -9,9 +9,10 @@ from optimizer.master import Pool
 from optimizer.peers.view import Route
 from optimizer.reachability import Reachability
 from optimizer.routes import routes_of
-from optimizer.schedule import Failure, Timetable, evaluate
+from optimizer.schedule import Timetable, evaluate
 from optimizer.shipments import Assignment
 from optimizer.solution import LeftOut, Reason, Solution
+from optimizer.visits import Failure
 
 #: Positions of a route that are put on the clock when a shipment is inserted.
 NUM_TRIALS = 4

@@ -9,7 +9,7 @@ from common.models import Intent
 from logistics.models import Plan
 from logistics.services import plans, pools
 from optimizer.io import read_problem, read_routes, read_solution, result_to_json, start_to_json
-from optimizer.parts import other_routes
+from optimizer.regions.parts import other_routes
 from optimizer.solution import Route
 from optimizer.solve import solve
 from tests.logistics.builders import Village, at

@@ -16,7 +16,7 @@ from logistics.models import Plan, Territory
 from logistics.services import plans, pools, territories
 from logistics.solver import SolverFailed
 from logistics.states import PlanState, TerritoryState
-from optimizer.parts import FAMILIES
+from optimizer.regions.parts import FAMILIES
 from tests.logistics.builders import Village, a_resident, a_shift, a_shop, a_supply_point, an_order, at
 from tests.logistics.solving import SolverHere
 

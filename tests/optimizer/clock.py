@@ -6,8 +6,9 @@ Sequences are written in tokens: ``+0`` picks order 0 up, ``-0`` delivers it to 
 
 from optimizer.day import Day, Leg
 from optimizer.problem import Problem
-from optimizer.schedule import Failure, Timetable, evaluate
+from optimizer.schedule import Timetable, evaluate
 from optimizer.shipments import shipment_of
+from optimizer.visits import Failure
 
 
 def outcome_of(problem: Problem, sequence: str) -> Timetable | Failure:

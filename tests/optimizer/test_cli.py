@@ -14,7 +14,7 @@ import pytest
 
 from optimizer import io
 from optimizer.__main__ import main
-from optimizer.explain import SENTENCES
+from optimizer.explain.reasons import SENTENCES
 from optimizer.problem import Size, Temperature
 from optimizer.solution import Reason
 from tests.optimizer.builders import a_place, a_problem, an_order

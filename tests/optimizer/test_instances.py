@@ -10,8 +10,9 @@ from optimizer.checks import ProblemError
 from optimizer.day import Day, Leg
 from optimizer.instances import Objective
 from optimizer.problem import Problem
-from optimizer.schedule import Failure, Timetable, evaluate
+from optimizer.schedule import Timetable, evaluate
 from optimizer.shipments import shipment_of
+from optimizer.visits import Failure
 from tests.optimizer.builders import a_problem
 from tests.optimizer.shared_data import SHARED_DATA, needs_shared_data
 

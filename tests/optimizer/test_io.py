@@ -8,7 +8,7 @@ from optimizer import io
 from optimizer.checks import ProblemError
 from optimizer.generator import RegionSize, generate
 from optimizer.problem import Size, Temperature
-from optimizer.travel import with_matrices
+from optimizer.travel.model import with_matrices
 from tests.optimizer.builders import a_place, a_problem, a_vehicle, an_order, the_result
 
 SMALL = RegionSize(num_orders=8, num_shops=4, num_supply_points=3, num_bikes=1, num_vans=1)

@@ -16,7 +16,7 @@ from optimizer.problem import NO_WAY, Load, Problem, Size, Temperature, TravelMa
 from optimizer.schedule import Timetable, evaluate
 from optimizer.shipments import consolidate
 from optimizer.solution import Solution
-from optimizer.travel import with_matrices
+from optimizer.travel.model import with_matrices
 from tests.optimizer.builders import EIGHT, SIX_PM, a_place, a_problem, a_vehicle, an_order
 
 #: Peers whose solver is installed; PyVRP always is, for ours builds on it.

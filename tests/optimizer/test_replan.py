@@ -13,7 +13,7 @@ from optimizer.problem import Problem
 from optimizer.replan import remaining
 from optimizer.solution import Solution
 from optimizer.solve import solve
-from optimizer.travel import with_matrices
+from optimizer.travel.model import with_matrices
 
 SIZE = RegionSize(num_orders=14, num_shops=4, num_supply_points=5, num_bikes=2, num_vans=1)
 _DAYS: dict[int, tuple[Problem, Solution]] = {}

@@ -14,7 +14,7 @@ from optimizer.routes import legs_of, routes_of
 from optimizer.schedule import Timetable, evaluate
 from optimizer.solution import Route, Solution
 from optimizer.solve import solve
-from optimizer.travel import with_matrices
+from optimizer.travel.model import with_matrices
 from tests.optimizer.builders import a_place, a_problem, a_vehicle, an_order, solved, the_result, under_way
 from tests.optimizer.strategies import problems
 

@@ -3,7 +3,7 @@
 import pytest
 
 from optimizer.problem import Problem, Temperature
-from optimizer.schedule import Failure
+from optimizer.visits import Failure
 from tests.optimizer.builders import EIGHT, a_place, a_problem, a_vehicle, an_order
 from tests.optimizer.clock import on_the_clock, outcome_of
 

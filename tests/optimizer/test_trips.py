@@ -8,9 +8,10 @@ from optimizer.day import Day
 from optimizer.feasibility import violations
 from optimizer.insertion import Tour
 from optimizer.problem import Load, Problem
-from optimizer.schedule import Failure, evaluate
+from optimizer.schedule import evaluate
 from optimizer.solution import Reason
 from optimizer.trips import joined
+from optimizer.visits import Failure
 from tests.optimizer.builders import EIGHT, a_place, a_problem, a_vehicle, an_order, solved, the_only_left_out
 from tests.optimizer.clock import legs_of, on_the_clock, outcome_of
 

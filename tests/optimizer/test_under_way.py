@@ -9,8 +9,9 @@ from optimizer.day import Day
 from optimizer.feasibility import violations
 from optimizer.problem import BreakRule, Load, Problem, Temperature, UnderWay, Vehicle, WorkingTime
 from optimizer.reachability import Reachability
-from optimizer.schedule import Failure, Timetable
+from optimizer.schedule import Timetable
 from optimizer.solution import Reason, Solution
+from optimizer.visits import Failure
 from tests.optimizer.builders import (
     EIGHT,
     a_place,

@@ -7,9 +7,10 @@ import pyvrp
 
 from optimizer.day import Day, Shipment
 from optimizer.problem import NO_WAY, Problem
-from optimizer.schedule import Failure, Timetable, evaluate
+from optimizer.schedule import Timetable, evaluate
 from optimizer.shipments import is_free, shipment_of
 from optimizer.view import UNITS_PER_CENT, View
+from optimizer.visits import Failure
 from tests.optimizer.builders import (
     EIGHT,
     SIX_PM,

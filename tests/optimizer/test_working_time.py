@@ -6,8 +6,9 @@ import pytest
 
 from optimizer.feasibility import violations
 from optimizer.problem import ARBZG, BreakRule, Problem, WorkingTime
-from optimizer.schedule import Failure, Timetable
+from optimizer.schedule import Timetable
 from optimizer.solution import Reason
+from optimizer.visits import Failure
 from tests.optimizer.builders import (
     EIGHT,
     a_place,

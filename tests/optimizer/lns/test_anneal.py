@@ -13,8 +13,9 @@ from optimizer.lns.arrays import KEPT, LEG, ORDER, SIZE, TURN, VEHICLE, State, e
 from optimizer.lns.improver import Improver
 from optimizer.lns.routes import refresh
 from optimizer.problem import Problem
-from optimizer.schedule import Failure, Timetable, evaluate
+from optimizer.schedule import Timetable, evaluate
 from optimizer.search import Search
+from optimizer.visits import Failure
 from tests.optimizer.lns.packed import cost_of, days
 
 some = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))

@@ -23,7 +23,8 @@ from optimizer.lns.arrays import (
     TURN,
 )
 from optimizer.problem import Problem
-from optimizer.schedule import Failure, Timetable, evaluate, visits_of
+from optimizer.schedule import Timetable, evaluate
+from optimizer.visits import Failure, visits_of
 from tests.optimizer.lns.packed import ROUNDING, Packed, a_route, days, packed_days
 
 #: Routes of each day.

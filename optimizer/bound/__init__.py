@@ -1,0 +1,1 @@
+"""A lower bound on the cost of any plan, by column generation."""

@@ -1,0 +1,213 @@
+"""What is left out has a remedy that works."""
+
+from dataclasses import replace
+
+from optimizer.day import Day
+from optimizer.explain.reasons import Explainer
+from optimizer.problem import Load, Problem, Size, Temperature
+from optimizer.search import Search
+from optimizer.solution import Reason, Remedy, RemedyKind
+from tests.optimizer.builders import (
+    EIGHT,
+    a_place,
+    a_problem,
+    a_vehicle,
+    an_order,
+    solved,
+    the_only_left_out,
+)
+
+HOUR = 3600
+AMBIENT_S = (Temperature.AMBIENT, Size.S)
+
+
+def the_remedy(problem: Problem) -> Remedy:
+    remedy = the_only_left_out(solved(problem)).remedy
+    assert remedy is not None
+    return remedy
+
+
+def test_goods_that_miss_the_closing_time_should_be_ready_earlier_or_the_point_open_longer() -> None:
+    places = [a_place("shop", 5), a_place("point", 10, windows=[(0, 12 * HOUR)])]
+    order = an_order(ready_s=12 * HOUR)
+
+    earlier, longer = the_only_left_out(solved(a_problem(places=places, orders=[order]))).remedies
+
+    # The point is 500 s away, so eight minutes are too little.
+    assert (earlier.kind, earlier.facts) == (RemedyKind.READY_EARLIER, {"place": "shop", "minutes": 9})
+    assert earlier.sentence == "It would fit if shop handed it over 9 minutes earlier."
+    assert (longer.kind, longer.facts) == (RemedyKind.LONGER_OPENING, {"place": "point", "minutes": 9})
+    for minutes, num_carried in ((9, 1), (8, 0)):
+        helped = replace(order, ready_s=12 * HOUR - minutes * 60)
+        assert solved(a_problem(places=places, orders=[helped])).num_carried == num_carried
+
+
+def test_a_remedy_tells_what_the_plan_would_save() -> None:
+    order = an_order(ready_s=12 * HOUR, penalty_cents=1_234)
+    places = [a_place("shop", 5), a_place("point", 10, windows=[(0, 12 * HOUR)])]
+    helped = replace(order, ready_s=12 * HOUR - 9 * 60)
+
+    remedy = the_remedy(a_problem(places=places, orders=[order]))
+
+    # 100 fixed, 200 for 20 km, 200 for 2,000 s.
+    assert remedy.saved_cents == 1_234 - 500
+    assert solved(a_problem(places=places, orders=[helped])).cost_cents == 1_234 - remedy.saved_cents
+
+
+def test_goods_that_are_due_too_early_should_be_due_later() -> None:
+    remedy = the_remedy(a_problem(orders=[an_order(deadline_s=EIGHT + 900)]))
+
+    # The point is reached after 1,000 s at the earliest.
+    assert (remedy.kind, remedy.facts) == (RemedyKind.DEADLINE_LATER, {"minutes": 2})
+
+
+def test_a_run_that_is_just_too_long_needs_a_longer_shift() -> None:
+    remedy = the_remedy(a_problem(vehicles=[a_vehicle(max_duration_s=1_500)]))
+
+    # It takes 2,000 s.
+    assert (remedy.kind, remedy.facts) == (RemedyKind.LONGER_SHIFT, {"minutes": 9, "vehicle": "van"})
+
+
+def test_of_several_vehicles_the_one_is_named_that_needs_least() -> None:
+    vehicles = [a_vehicle("tired", max_duration_s=1_000), a_vehicle("fresh", max_duration_s=1_900)]
+
+    remedy = the_remedy(a_problem(vehicles=vehicles))
+
+    assert remedy.facts == {"minutes": 2, "vehicle": "fresh"}
+
+
+def test_a_way_that_is_longer_than_a_charge_needs_more_range() -> None:
+    remedy = the_remedy(a_problem(vehicles=[a_vehicle(range_m=17_500)]))
+
+    assert (remedy.kind, remedy.facts) == (RemedyKind.LONGER_RANGE, {"distance_m": 3_000, "vehicle": "van"})
+    assert remedy.sentence == "It would fit if van could drive 3 km further on one charge."
+
+
+def test_goods_that_no_vehicle_can_take_need_a_larger_one() -> None:
+    capacity = Load(weight_g=10_000, volume_cm3=8_000, chilled_cm3=0)
+
+    remedy = the_remedy(a_problem(vehicles=[a_vehicle(capacity=capacity)]))
+
+    assert (remedy.kind, remedy.facts) == (RemedyKind.LARGER_VEHICLE, {"volume_cm3": 2_000, "vehicle": "van"})
+    assert remedy.sentence == "It would fit if van could carry 2 l more."
+
+
+def test_what_the_only_vehicle_has_no_time_for_needs_one_more() -> None:
+    # Each end of the road is as far as the deadline allows.
+    places = [a_place("home", 0), a_place("shop", 5), a_place("point", 10)]
+    orders = [an_order(name, to=name, deadline_s=EIGHT + 1_000) for name in ("home", "point")]
+    problem = a_problem(places=places, orders=orders)
+
+    (left_out,) = solved(problem).left_out
+    more = next(remedy for remedy in left_out.remedies if remedy.kind == RemedyKind.MORE_VEHICLES)
+
+    assert more.facts == {"vehicle": "van"}
+    two = a_problem(places=places, orders=orders, vehicles=[a_vehicle(), a_vehicle("other")])
+    assert solved(problem).cost_cents - solved(two).cost_cents == more.saved_cents
+
+
+def test_a_full_locker_needs_more_compartments_and_their_worth_is_told() -> None:
+    places = [a_place("shop", 5), a_place("point", 10, compartments=[(*AMBIENT_S, 1)])]
+    orders = [an_order("one", penalty_cents=5_000), an_order("two", penalty_cents=6_000)]
+
+    remedy = the_remedy(a_problem(places=places, orders=orders))
+
+    # The vehicle goes there anyway.
+    assert (remedy.kind, remedy.saved_cents) == (RemedyKind.MORE_COMPARTMENTS, 5_000)
+    assert remedy.facts == {"place": "point", "temperature": "ambient", "size": "S", "count": 1}
+    assert remedy.sentence == "One more S compartment in point would save 50.00 EUR."
+
+
+def test_a_full_counter_needs_more_room() -> None:
+    places = [a_place("shop", 5), a_place("point", 10, volume_limit_cm3=15_000)]
+    orders = [an_order("one", penalty_cents=5_000), an_order("two", penalty_cents=6_000)]
+
+    remedy = the_remedy(a_problem(places=places, orders=orders))
+
+    # Two orders of 10 l.
+    assert remedy.facts == {"place": "point", "volume_cm3": 5_000}
+    assert remedy.sentence == "Room for 5 more l in point would save 50.00 EUR."
+
+
+def test_what_is_not_worth_the_detour_needs_a_higher_penalty_and_that_suffices() -> None:
+    remedy = the_remedy(a_problem(orders=[an_order(penalty_cents=499)]))
+
+    # 100 fixed, 200 for 20 km, 200 for 2,000 s.
+    assert (remedy.kind, remedy.facts) == (RemedyKind.HIGHER_PENALTY, {"penalty_cents": 501})
+    assert solved(a_problem(orders=[an_order(penalty_cents=501)])).num_carried == 1
+
+
+def test_what_no_change_helps_has_no_remedy() -> None:
+    # No one is asked to wait for more than two hours.
+    left_out = the_only_left_out(solved(a_problem(vehicles=[a_vehicle(shift=(0, 1_000), max_duration_s=9)])))
+
+    assert left_out.reason == Reason.UNREACHABLE_IN_TIME
+    assert left_out.remedy is None
+
+
+def test_a_change_that_costs_more_than_it_saves_is_no_remedy() -> None:
+    places = [a_place("shop", 5), a_place("point", 10, windows=[(0, 12 * HOUR)])]
+    order = an_order(ready_s=12 * HOUR, penalty_cents=500)
+
+    left_out = the_only_left_out(solved(a_problem(places=places, orders=[order])))
+
+    # Carrying it would cost as much.
+    assert (left_out.reason, left_out.remedies) == (Reason.UNREACHABLE_IN_TIME, ())
+
+
+def test_an_order_that_a_vehicle_could_carry_at_a_profit_was_not_found_a_place_in_time() -> None:
+    search = Search(Day(a_problem()), should_stop=lambda: False, must_stop=lambda: False)
+
+    (left_out,) = explainer_of(search, should_hurry=False).explain([0])
+
+    assert left_out.reason == Reason.PLANNING_TIME_OVER
+
+
+def explainer_of(search: Search, *, should_hurry: bool) -> Explainer:
+    return Explainer(
+        search.day,
+        search.room,
+        search.reach,
+        search.plan(),
+        should_hurry=lambda: should_hurry,
+        should_stop=lambda: False,
+    )
+
+
+def test_without_time_reasons_are_told_but_no_remedies_are_sought() -> None:
+    problem = a_problem(vehicles=[a_vehicle(max_duration_s=1_500)])
+    search = Search(Day(problem), should_stop=lambda: False, must_stop=lambda: False)
+
+    (left_out,) = explainer_of(search, should_hurry=True).explain([0])
+
+    assert (left_out.reason, left_out.remedies) == (Reason.RUN_TOO_LONG, ())
+
+
+def test_a_vehicle_that_is_busy_all_day_has_no_time_left() -> None:
+    # The shop lies in the middle; by their deadlines the vehicle reaches one end of the road only.
+    places = [a_place("home", 0), a_place("shop", 5), a_place("point", 10)]
+    orders = [an_order(name, to=name, deadline_s=EIGHT + 1_000) for name in ("home", "point")]
+
+    left_out = the_only_left_out(solved(a_problem(places=places, orders=orders)))
+
+    assert left_out.reason == Reason.NO_VEHICLE_TIME_LEFT
+    assert left_out.remedy is not None
+    assert left_out.remedy.kind == RemedyKind.DEADLINE_LATER
+
+
+def test_who_needs_a_low_door_learns_whether_there_is_none_or_they_are_taken() -> None:
+    orders = [an_order("one", penalty_cents=5_000, low=True), an_order("two", penalty_cents=6_000, low=True)]
+    high, low = (*AMBIENT_S, 2, False), (*AMBIENT_S, 1, True)
+    none = [a_place("shop", 5), a_place("point", 10, compartments=[high])]
+    taken = [a_place("shop", 5), a_place("point", 10, compartments=[high, low])]
+
+    reasons = {left.reason for left in solved(a_problem(places=none, orders=orders)).left_out}
+    left_out = the_only_left_out(solved(a_problem(places=taken, orders=orders)))
+
+    assert reasons == {Reason.NO_COMPARTMENT_LARGE_ENOUGH}
+    assert (left_out.order, left_out.reason) == ("one", Reason.LOCKER_FULL)
+    assert left_out.remedy is not None
+    assert (
+        left_out.remedy.sentence == "One more S compartment behind a low door in point would save 50.00 EUR."
+    )
+    assert left_out.remedy.facts["door"] == "low"
