@@ -280,6 +280,8 @@ class _Teller:
             return
         self._cost_cents = progress.cost_cents
         euros = f"{progress.cost_cents / 100:.2f} EUR, {progress.carried} carried"
+        if progress.bound is not None:
+            euros += f", at least {progress.bound / 100:.2f} EUR"
         print(f"{progress.elapsed_s:6.1f} s  {progress.phase:12} {euros}", file=sys.stderr, flush=True)
 
 

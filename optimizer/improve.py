@@ -97,6 +97,8 @@ class Improvement:
         if improver is None or self._is_over():
             self._budget.decide()
             return
+        if goes_on:
+            improver.load(self._search.incumbent)
         if self._is_fleet_dear(improver):
             self._shrink(improver, SHRINKING)
             goes_on = True

@@ -38,6 +38,8 @@ class Progress:
     ----------
     cost_cents, carried
         Of the best plan so far; ``None`` before the first.
+    bound
+        Cents that every plan costs at least, as far as that is proven; ``None`` before anything is.
     fraction
         Part of the budget that is used, 0 to 1.
     """

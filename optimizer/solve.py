@@ -123,23 +123,27 @@ def solve(
 def _prove(run: "_Run", search: Search, time_limit_s: float) -> Bound:
     """Return what no plan can beat, as far as the rest of the time allows; the plan may get better by it."""
     run.limit_s = time_limit_s
-    seconds = max(0.0, time_limit_s - run.elapsed_s())
+
+    def left_s() -> float:
+        return 0.0 if run.is_told() else max(0.0, time_limit_s - run.elapsed_s())
 
     def improve(tours: list[Tour]) -> int:
         search.columns(tours)
-        search.decide(
-            Limits(seconds=min(MASTER_CALL * time_limit_s, max(0.0, time_limit_s - run.elapsed_s())))
-        )
+        search.decide(Limits(seconds=min(MASTER_CALL * time_limit_s, left_s())))
         return search.cost_cents
+
+    def tell(cents: int) -> None:
+        run.bound = cents
+        run.report(Phase.BOUND)
 
     return lower_bound(
         search.day,
         search.room,
         search.pool,
         search.cost_cents,
-        seconds=seconds,
-        should_stop=lambda: run.elapsed_s() > time_limit_s or run.is_told(),
+        left_s=left_s,
         improve=improve,
+        on_bound=tell,
     )
 
 
@@ -217,6 +221,8 @@ class _Run:
         self._seconds: dict[Phase, float] = {}
         #: Seconds of the phases within the current one.
         self._inner_s = 0.0
+        #: Cents that every plan is proven to cost at least.
+        self.bound: int | None = None
 
     def elapsed_s(self) -> float:
         """Seconds since the start."""
@@ -275,7 +281,7 @@ class _Run:
                 phase=phase,
                 elapsed_s=round(elapsed_s, 3),
                 cost_cents=search.cost_cents if search else None,
-                bound=None,
+                bound=self.bound,
                 carried=len(search.carried) if search else None,
                 fraction=1.0 if phase == Phase.DONE else min(1.0, elapsed_s / max(self.limit_s, 1e-9)),
             )

@@ -30,7 +30,6 @@ References
 
 import heapq
 import math
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count
@@ -95,9 +94,9 @@ def lower_bound(
     columns: Iterable[Column],
     upper_cents: int,
     *,
-    seconds: float,
-    should_stop: Callable[[], bool],
+    left_s: Callable[[], float],
     improve: Callable[[list[Tour]], int] | None = None,
+    on_bound: Callable[[int], None] = lambda cents: None,
 ) -> Bound:
     """
     Compute a lower bound on the cost of every plan without violations.
@@ -110,19 +109,14 @@ def lower_bound(
         Routes that are known; they only save time.
     upper_cents
         Cost of a known plan: the search ends when the bound reaches it.
-    seconds
-        Wall-clock budget.
-    should_stop
-        Asked often; once true, what is proven so far is returned.
+    left_s
+        Asked often for the seconds left; once there are none, what is proven so far is returned.
     improve
         Given tours that cheaper plans may consist of; returns the cost of the best plan then known.
+    on_bound
+        Told of each greater bound in cents.
     """
-    deadline = time.monotonic() + seconds
-
-    def over() -> bool:
-        return time.monotonic() >= deadline or should_stop()
-
-    tree = _Tree(day, room, columns, upper_cents, over, deadline, improve)
+    tree = _Tree(day, room, columns, upper_cents, left_s, improve, on_bound)
     try:
         return tree.solve()
     except TooManyGroups:
@@ -139,14 +133,16 @@ class _Tree:
         room: Room,
         columns: Iterable[Column],
         upper_cents: int,
-        over: Callable[[], bool],
-        deadline: float,
-        improve: Callable[[list[Tour]], int] | None = None,
+        left_s: Callable[[], float],
+        improve: Callable[[list[Tour]], int] | None,
+        on_bound: Callable[[int], None],
     ) -> None:
         self._day, self._room = day, room
         self._upper_cents = upper_cents
-        self._over, self._deadline = over, deadline
-        self._improve = improve
+        self._left_s = left_s
+        self._improve, self._on_bound = improve, on_bound
+        #: The least bound of the parts that are not being bounded, and what was told last.
+        self._others, self._told = math.inf, 0
         self._tried: set[Path] = set()
         self._options = range(max((len(order.options) for order in day.problem.orders), default=0))
         self._pricers = [Pricer(day, room, vehicle) for vehicle in day.classes]
@@ -170,6 +166,7 @@ class _Tree:
             if bound >= min(closed, self._enough):
                 heapq.heappush(open_parts, (bound, next(ticket), part))
                 break
+            self._others = min(closed, open_parts[0][0] if open_parts else math.inf)
             bound, optimum = self._bound(part)
             children = [] if optimum is None else list(self._children(part, optimum))
             if optimum is None:
@@ -184,6 +181,20 @@ class _Tree:
                 heapq.heappush(open_parts, (bound, next(ticket), replace(child, bound=bound)))
         proven = min(closed, open_parts[0][0] if open_parts else math.inf)
         return self._result(proven)
+
+    def _over(self) -> bool:
+        return self._left_s() <= 0
+
+    def _tell(self, proven: float) -> None:
+        cents = self._whole(proven)
+        if cents is not None and cents > self._told:
+            self._told = cents
+            self._on_bound(cents)
+
+    def _whole(self, proven: float) -> int | None:
+        """Return a bound in whole cents, if it says anything."""
+        proven = min(proven, float(self._upper_cents))
+        return math.ceil(proven - TOLERANCE) if proven > 0 else None
 
     @property
     def _enough(self) -> float:
@@ -202,7 +213,7 @@ class _Tree:
         self._master.turn_to(part)
         central, best = True, _Best()
         while not self._over():
-            optimum = self._master.solve(self._deadline - time.monotonic(), central=central)
+            optimum = self._master.solve(self._left_s(), central=central)
             self._iterations += 1
             if optimum is None:
                 break
@@ -210,6 +221,7 @@ class _Tree:
             self._raise_extra(lacking)
             pays = self._find(part, optimum.duals, best)
             bound = max(bound, best.value)
+            self._tell(min(bound, self._others))
             if self._iterations % PLAN_EVERY == 0:
                 self._plan(optimum, [])
             if bound >= self._enough:
@@ -326,8 +338,7 @@ class _Tree:
 
     def _result(self, proven: float) -> Bound:
         """Return the bound as whole cents, and how it came about."""
-        proven = min(proven, float(self._upper_cents))
-        cents = math.ceil(proven - TOLERANCE) if proven > 0 else None
+        cents = self._whole(proven)
         reached = cents is not None and cents >= self._upper_cents
         if reached:
             reason = "no plan is cheaper"

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from optimizer.compiled import Floats, Generator, Ints, below, compiled, uniform
+from optimizer.compiled import Generator, Ints, below, compiled, uniform
 from optimizer.lns.arrays import BLINK, LEG, SIZE, TURN, VEHICLE, Data, State
-from optimizer.lns.insertion import NUM_CANDIDATES, Open, insert_cheapest
+from optimizer.lns.insertion import Open, insert_cheapest
 from optimizer.lns.routes import copy_route
 from optimizer.lns.ruin import ruin
 
@@ -27,8 +27,6 @@ def recreate(
     blink: float,
     random: Generator,
     touched: Ints,
-    cents: Floats,
-    places: Ints,
 ) -> int:
     """
     Insert orders one after the other where each is cheapest; ``should_force`` does so at any price.
@@ -43,7 +41,7 @@ def recreate(
     for number in range(count):
         order = waiting[number]
         limit = 1e15 if should_force else data.penalty[order]
-        vehicle = insert_cheapest(data, state, order, limit, is_open, blink, random, cents, places)
+        vehicle = insert_cheapest(data, state, order, limit, is_open, blink, random)
         if vehicle < 0:
             waiting[left] = order
             left += 1
@@ -131,8 +129,6 @@ def anneal(
     # Nothing is known of how the best plan differs from the current one.
     changed = np.ones(num_vehicles, dtype=np.int64)
     fleet, gate = np.zeros(2, dtype=np.int64), is_open.copy()
-    cents = np.zeros(NUM_CANDIDATES)
-    places = np.zeros((NUM_CANDIDATES, 5), dtype=np.int64)
     falling = (cold / hot) ** (1.0 / max(1, iterations))
     temperature, found = hot, 0
     for _ in range(iterations):
@@ -146,11 +142,11 @@ def anneal(
         if fleet[1] >= 0:
             gate[:] = 0
             gate[fleet[1]] = 1
-            count = recreate(data, tried, removed, count, gate, True, blink, random, touched, cents, places)
+            count = recreate(data, tried, removed, count, gate, True, blink, random, touched)
             gate[:] = is_open
         if fleet[0] >= 0:
             gate[fleet[0]] = 0
-        recreate(data, tried, removed, count, gate, False, blink, random, touched, cents, places)
+        recreate(data, tried, removed, count, gate, False, blink, random, touched)
         if fleet[0] >= 0:
             gate[fleet[0]] = is_open[fleet[0]]
         threshold = current.total[0] - temperature * math.log(max(uniform(random), 1e-12))

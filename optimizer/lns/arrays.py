@@ -48,6 +48,8 @@ TAIL, LOAD = HEAD + 3, HEAD + 6
 #: Columns of ``State.routes`` and of ``State.orders``.
 SIZE, LENGTH, DURATION, BUSY = range(4)
 WAY, VEHICLE = range(2)
+#: Entries of ``State.found``.
+CHEAPEST, DEARER_THAN = range(2)
 
 
 class Data(NamedTuple):
@@ -140,6 +142,9 @@ class State(NamedTuple):
     least
         To compute with: cents that a delivery in each gap adds at least, and in any gap from there on; shape
         ``(M + 1, 2)``.
+    found, place
+        To compute with: cents of the cheapest place so far for an order, and of those that are passed over;
+        the place itself as vehicle, way, two gaps and what is done there; shapes ``(2,)`` and ``(5,)``.
     """
 
     legs: Ints
@@ -153,6 +158,8 @@ class State(NamedTuple):
     work: Ints
     marks: Ints
     least: Floats
+    found: Floats
+    place: Ints
 
 
 def empty_state(data: Data, max_legs: int) -> State:
@@ -174,4 +181,6 @@ def empty_state(data: Data, max_legs: int) -> State:
         work=ints(max(max_legs, num_orders), 2),
         marks=ints(rows),
         least=np.zeros((max_legs + 1, 2)),
+        found=np.zeros(2),
+        place=ints(5),
     )

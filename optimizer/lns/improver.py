@@ -25,7 +25,6 @@ from optimizer.lns.arrays import (
     State,
     empty_state,
 )
-from optimizer.lns.insertion import NUM_CANDIDATES
 from optimizer.lns.packing import Packing
 from optimizer.lns.routes import copy_route, refresh
 from optimizer.lns.shrink import close_one, shrink
@@ -159,7 +158,6 @@ class Improver:
 
     def _insert(self, data: Data, orders: Ints) -> None:
         touched = np.zeros(len(data.vehicle_class), dtype=np.int64)
-        cents, places = np.zeros(NUM_CANDIDATES), np.zeros((NUM_CANDIDATES, 5), dtype=np.int64)
         recreate(
             data,
             self.current,
@@ -170,8 +168,6 @@ class Improver:
             0.0,
             self._random,
             touched,
-            cents,
-            places,
         )
 
     def run(self, iterations: int, hot: float, cold: float) -> int:

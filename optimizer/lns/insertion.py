@@ -2,15 +2,17 @@
 
 import numpy as np
 
-from optimizer.compiled import Floats, Generator, Ints, compiled, uniform
+from optimizer.compiled import Generator, Ints, compiled, uniform
 from optimizer.lns.arrays import (
     AMOUNT,
     ARRIVAL,
     BASE,
     BUSY,
     CAPACITY,
+    CHEAPEST,
     CLAIMS_BEGIN,
     CLAIMS_END,
+    DEARER_THAN,
     DELIVERY,
     DELIVERY_FROM,
     DELIVERY_UNTIL,
@@ -59,8 +61,9 @@ from optimizer.lns.arrays import (
 )
 from optimizer.lns.routes import after, copy_route, refresh
 
-#: Candidates that are kept, cheapest first; the first one that is feasible in full is taken.
-NUM_CANDIDATES = 5
+#: How often the next cheapest place is sought where the cheapest is not feasible in full and the order must
+#: go somewhere. In a search that blinks another chance comes soon, and costs less than looking twice.
+NUM_TRIES = 5
 #: Vehicles whose routes are looked at for an order, besides those that idle.
 NUM_VEHICLES = 12
 #: What a candidate does: inserts legs; ends the route with a new trip; begins it with one; charges first.
@@ -78,8 +81,6 @@ def insert_cheapest(
     is_open: Open,
     blink: float,
     random: Generator,
-    cents: Floats,
-    places: Ints,
 ) -> int:
     """
     Insert an order where it adds least to the cost, if that is less than ``limit``.
@@ -96,18 +97,42 @@ def insert_cheapest(
         Generator.
     blink
         Part of the gaps that are overlooked, so that not every try ends alike.
-    cents, places
-        To compute with, shapes ``(NUM_CANDIDATES,)`` and ``(NUM_CANDIDATES, 5)``.
 
     Returns
     -------
     int
         The vehicle, or -1.
     """
-    cents[:] = limit
-    places[:] = -1
+    begin, scratch = _mark_related(data, state, order), len(data.vehicle_class)
+    found, place = state.found, state.place
+    found[DEARER_THAN] = -np.inf
+    for _ in range(NUM_TRIES if limit > data.penalty[order] else 1):
+        found[CHEAPEST] = limit
+        place[0] = -1
+        _look_around(data, state, order, begin, is_open, blink, random)
+        vehicle, way = place[0], place[1]
+        if vehicle < 0:
+            return -1
+        kind = data.vehicle_class[vehicle]
+        _write(state, vehicle, scratch, way, place, data.ways[way, PICKUP] >= 0)
+        if refresh(data, state, scratch, kind) and (state.cents[scratch] - state.cents[vehicle] < limit):
+            state.total[0] += state.cents[scratch] - state.cents[vehicle] - data.penalty[order]
+            copy_route(state, scratch, state, vehicle)
+            state.orders[order, WAY] = way
+            state.orders[order, VEHICLE] = vehicle
+            for claim in range(data.ways[way, CLAIMS_BEGIN], data.ways[way, CLAIMS_END]):
+                state.taken[data.claims[claim, 0]] += data.claims[claim, 1]
+            return int(vehicle)
+        found[DEARER_THAN] = found[CHEAPEST]
+    return -1
+
+
+@compiled
+def _look_around(
+    data: Data, state: State, order: int, begin: int, is_open: Open, blink: float, random: Generator
+) -> None:
+    """Look at all ways of an order in all vehicles that are marked, from one vehicle on."""
     num_vehicles = len(data.vehicle_class)
-    begin = _mark_related(data, state, order)
     for way in range(data.orders[order, WAYS_BEGIN], data.orders[order, WAYS_END]):
         if not _has_room(data, state, way):
             continue
@@ -125,27 +150,11 @@ def insert_cheapest(
             elif state.marks[vehicle] != state.marks[num_vehicles]:
                 continue
             if data.ways[way, PICKUP] < 0:
-                _look_on_board(data, state, vehicle, kind, way, cents, places)
+                _look_on_board(data, state, vehicle, kind, way)
                 continue
-            _look(data, state, vehicle, kind, way, blink, random, cents, places)
+            _look(data, state, vehicle, kind, way, blink, random)
             if data.classes[kind, NUM_TRIPS] > 1 and (state.routes[vehicle, SIZE] or data.classes[kind, OUT]):
-                _look_trip(data, state, vehicle, kind, way, cents, places)
-    scratch = num_vehicles
-    for number in range(NUM_CANDIDATES):
-        if places[number, 0] < 0:
-            break
-        vehicle, way = places[number, 0], places[number, 1]
-        kind = data.vehicle_class[vehicle]
-        _write(state, vehicle, scratch, way, places[number], data.ways[way, PICKUP] >= 0)
-        if refresh(data, state, scratch, kind) and (state.cents[scratch] - state.cents[vehicle] < limit):
-            state.total[0] += state.cents[scratch] - state.cents[vehicle] - data.penalty[order]
-            copy_route(state, scratch, state, vehicle)
-            state.orders[order, WAY] = way
-            state.orders[order, VEHICLE] = vehicle
-            for claim in range(data.ways[way, CLAIMS_BEGIN], data.ways[way, CLAIMS_END]):
-                state.taken[data.claims[claim, 0]] += data.claims[claim, 1]
-            return int(vehicle)
-    return -1
+                _look_trip(data, state, vehicle, kind, way)
 
 
 @compiled
@@ -187,21 +196,16 @@ def _has_room(data: Data, state: State, way: int) -> bool:
 
 
 @compiled
-def _keep(
-    cents: Floats, places: Ints, value: float, vehicle: int, way: int, first: int, second: int, what: int
-) -> None:
-    """Keep a candidate if it is among the cheapest."""
-    position = NUM_CANDIDATES - 1
-    while position > 0 and cents[position - 1] > value:
-        cents[position] = cents[position - 1]
-        places[position] = places[position - 1]
-        position -= 1
-    cents[position] = value
-    places[position, 0] = vehicle
-    places[position, 1] = way
-    places[position, 2] = first
-    places[position, 3] = second
-    places[position, 4] = what
+def _keep(state: State, value: float, vehicle: int, way: int, first: int, second: int, what: int) -> None:
+    """Keep a place that is cheaper than the one before."""
+    found, place = state.found, state.place
+    if found[DEARER_THAN] < value < found[CHEAPEST]:
+        found[CHEAPEST] = value
+        place[0] = vehicle
+        place[1] = way
+        place[2] = first
+        place[3] = second
+        place[4] = what
 
 
 @compiled
@@ -252,8 +256,6 @@ def _look(
     way: int,
     blink: float,
     random: Generator,
-    cents: Floats,
-    places: Ints,
 ) -> None:
     """
     Look at all pairs of gaps of a route, and keep the cheapest candidates.
@@ -270,7 +272,7 @@ def _look(
         data.travel[profile, ARRIVAL],
         data.travel[profile, SECONDS],
     )
-    legs, gaps = state.legs[vehicle], state.gaps[vehicle]
+    legs, gaps, found = state.legs[vehicle], state.gaps[vehicle], state.found
     start, end, home_until = data.classes[kind, START], data.classes[kind, END], data.classes[kind, LATEST]
     per_m, per_s, longest = data.prices[kind, PER_M], data.prices[kind, PER_S], data.classes[kind, LONGEST]
     is_idle = size == 0 and not data.classes[kind, OUT]
@@ -322,7 +324,7 @@ def _look(
         direct = free + per_m * (to_pickup + metres[pickup, delivery] + metres[delivery, there])
         direct += per_s * (late + arrival[pickup, delivery] + travel[delivery, there])
         apart = free + per_m * pickup_detour + per_s * (late + travel[pickup, there])
-        worst = cents[NUM_CANDIDATES - 1]
+        worst = found[CHEAPEST]
         if direct >= worst and apart + least[gap, 1] >= worst:
             continue
         shift = gaps[gap, DONE] if gap and here == pickup and legs[gap - 1, LEG] != TURN else 0
@@ -337,7 +339,7 @@ def _look(
         while True:
             is_last = second == size
             onward = end if is_last else legs[second, PLACE]
-            worst = cents[NUM_CANDIDATES - 1]
+            worst = found[CHEAPEST]
             bound = direct if second == gap else apart + least[second, 0]
             if bound < worst and (is_last or onward != delivery or legs[second, LEG] == TURN):
                 if second == gap:
@@ -366,14 +368,14 @@ def _look(
                             )
                         value = base + per_m * length + per_s * (d - known)
                         if fits and d <= longest and value < worst:
-                            _keep(cents, places, value, vehicle, way, gap, second, INSERT)
+                            _keep(state, value, vehicle, way, gap, second, INSERT)
             if is_last or is_full:
                 break
             visit = (legs[second, VISIT], legs[second, VISIT + 1], legs[second, VISIT + 2])
             travelled = arrival[cur, onward]
             ride += travelled + visit[0]
             following = legs[second, ONWARD]
-            if ride > longest_ride or apart + least[following, 1] >= cents[NUM_CANDIDATES - 1]:
+            if ride > longest_ride or apart + least[following, 1] >= found[CHEAPEST]:
                 break
             duration, begins, ends, fits = after((duration, begins, ends), travelled, visit)
             if not fits or duration > longest:
@@ -401,9 +403,7 @@ def _in_range(
 
 
 @compiled
-def _look_on_board(
-    data: Data, state: State, vehicle: int, kind: int, way: int, cents: Floats, places: Ints
-) -> None:
+def _look_on_board(data: Data, state: State, vehicle: int, kind: int, way: int) -> None:
     """Look at all gaps for the delivery of what is on board."""
     size, delivery = state.routes[vehicle, SIZE], data.ways[way, DELIVERY]
     profile = data.classes[kind, PROFILE]
@@ -449,14 +449,11 @@ def _look_on_board(
         if fits and d <= data.classes[kind, LONGEST]:
             value = data.extra[way, kind] + data.prices[kind, PER_M] * length
             value += data.prices[kind, PER_S] * (d - state.routes[vehicle, DURATION])
-            if value < cents[NUM_CANDIDATES - 1]:
-                _keep(cents, places, value, vehicle, way, gap, gap, INSERT)
+            _keep(state, value, vehicle, way, gap, gap, INSERT)
 
 
 @compiled
-def _look_trip(
-    data: Data, state: State, vehicle: int, kind: int, way: int, cents: Floats, places: Ints
-) -> None:
+def _look_trip(data: Data, state: State, vehicle: int, kind: int, way: int) -> None:
     """Look at a trip of its own for the way, and at a charge before the first stop."""
     size = state.routes[vehicle, SIZE]
     if state.gaps[vehicle, size, TRIP] + 1 >= data.classes[kind, NUM_TRIPS]:
@@ -509,6 +506,5 @@ def _look_trip(
         if one and two and three and four and d <= data.classes[kind, LONGEST]:
             value = data.extra[way, kind] + data.prices[kind, PER_M] * length
             value += data.prices[kind, PER_S] * (d - state.routes[vehicle, DURATION])
-            if value < cents[NUM_CANDIDATES - 1]:
-                gap = size if what == TRIP_AFTER else 0
-                _keep(cents, places, value, vehicle, way, gap, gap, what)
+            gap = size if what == TRIP_AFTER else 0
+            _keep(state, value, vehicle, way, gap, gap, what)

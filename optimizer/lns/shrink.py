@@ -7,7 +7,7 @@ import numpy as np
 from optimizer.compiled import Floats, Generator, compiled, uniform
 from optimizer.lns.anneal import add_left_out, copy_changes, recreate
 from optimizer.lns.arrays import BLINK, LEG, ORDER, SIZE, TURN, VEHICLE, Data, State
-from optimizer.lns.insertion import NUM_CANDIDATES, Open
+from optimizer.lns.insertion import Open
 from optimizer.lns.ruin import ruin, take_out
 
 
@@ -89,8 +89,6 @@ def shrink(
     num_vehicles, num_orders = len(data.vehicle_class), len(data.penalty)
     removed, touched = np.zeros(num_orders + 1, dtype=np.int64), np.zeros(num_vehicles, dtype=np.int64)
     fleet = np.zeros(2, dtype=np.int64)
-    cents = np.zeros(NUM_CANDIDATES)
-    places = np.zeros((NUM_CANDIDATES, 5), dtype=np.int64)
     left, missed, cost = _missing(data, current, misses)
     for _ in range(iterations):
         if left == 0:
@@ -110,8 +108,6 @@ def shrink(
             data.settings[BLINK],
             random,
             touched,
-            cents,
-            places,
         )
         left_now, missed_now, cost_now = _missing(data, tried, misses)
         is_accepted = missed_now < missed or left_now == 0

@@ -1,6 +1,7 @@
 """What no plan can beat."""
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
@@ -21,6 +22,7 @@ from optimizer.generator import RegionSize, generate
 from optimizer.insertion import Tour
 from optimizer.orders import Promise, RankLimit
 from optimizer.problem import Load, Problem, Size, Temperature
+from optimizer.result import Phase, Progress
 from optimizer.solve import solve
 from optimizer.travel.model import with_matrices
 from tests.optimizer.builders import EIGHT, SIX_PM, a_place, a_problem, a_vehicle, an_order, solved
@@ -38,9 +40,18 @@ def bound_of(
     upper_cents: int = MUCH,
     seconds: float = 30,
     should_stop: Callable[[], bool] = lambda: False,
+    told: list[int] | None = None,
 ) -> Bound:
     day = Day(with_matrices(problem))
-    return lower_bound(day, Room(day), (), upper_cents, seconds=seconds, should_stop=should_stop)
+    ends_s = time.monotonic() + seconds
+    return lower_bound(
+        day,
+        Room(day),
+        (),
+        upper_cents,
+        left_s=lambda: 0.0 if should_stop() else ends_s - time.monotonic(),
+        on_bound=(told if told is not None else []).append,
+    )
 
 
 @given(tiny_problems())
@@ -313,10 +324,35 @@ def test_routes_found_on_the_way_make_a_better_plan() -> None:
         tours.extend(more)
         return min(tour.cost_cents for tour in tours if tour.timetable)
 
-    found = lower_bound(day, Room(day), (), MUCH, seconds=30, should_stop=lambda: False, improve=improve)
+    found = lower_bound(day, Room(day), (), MUCH, left_s=lambda: 30.0, improve=improve)
 
     assert found.cents == 500 - 1
     assert [tour.cost_cents for tour in tours] == [500]
+
+
+@given(tiny_problems())
+@settings(deadline=None, max_examples=40)
+def test_what_is_told_on_the_way_grows_and_never_exceeds_what_is_proven(problem: Problem) -> None:
+    told: list[int] = []
+
+    found = bound_of(problem, told=told)
+
+    assert told == sorted(set(told))
+    assert not told or (found.cents is not None and told[-1] <= found.cents)
+
+
+def test_the_bound_is_part_of_the_progress() -> None:
+    problem = generate(
+        2, RegionSize(num_orders=12, num_shops=4, num_supply_points=4, num_bikes=1, num_vans=1)
+    )
+    seen: list[Progress] = []
+
+    result = solve(problem, time_limit_s=20, iterations=20, bound=True, on_progress=seen.append)
+
+    bounds = [progress.bound for progress in seen if progress.bound is not None]
+    assert bounds and bounds == sorted(bounds)
+    assert result.bound is not None and bounds[0] < bounds[-1] <= result.bound
+    assert all(progress.bound is None for progress in seen if progress.phase == Phase.ROUTES)
 
 
 def test_what_the_proof_finds_is_adopted() -> None:

@@ -3,15 +3,17 @@
 from collections.abc import Callable
 from itertools import count
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from optimizer.day import Day
 from optimizer.improve import Budget, Improvement
+from optimizer.lns.improver import Improver
 from optimizer.problem import Problem
 from optimizer.search import Search
 from optimizer.solver import Limits
-from tests.optimizer.builders import a_problem, an_order
+from tests.optimizer.builders import a_problem, a_vehicle, an_order
 from tests.optimizer.strategies import problems
 
 some = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
@@ -80,3 +82,25 @@ def test_an_order_that_nothing_can_carry_is_left_out() -> None:
     search = _improved(a_problem(orders=[heavy, an_order("light")]), 0, lambda: 0.0)
 
     assert search.carried == {1: 0}
+
+
+def test_vehicles_are_saved_first_only_where_they_cost_more_than_driving(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    saved: list[int] = []
+    shrink = Improver.shrink
+
+    def noted(improver: Improver, iterations: int, temperature: float) -> int:
+        saved.append(iterations)
+        return shrink(improver, iterations, temperature)
+
+    monkeypatch.setattr(Improver, "shrink", noted)
+    cheap = a_problem()
+    dear = a_problem(vehicles=[a_vehicle(fixed_cost_cents=1_000)])
+
+    # A vehicle costs 100, its driving 400.
+    first = _improved(cheap, 0, lambda: 0.0)
+    _improved(cheap, 0, lambda: 0.0, start=first)
+    assert not saved
+    _improved(dear, 0, lambda: 0.0, start=_improved(dear, 0, lambda: 0.0))
+    assert saved

@@ -25,7 +25,7 @@ from optimizer.lns.arrays import (
     WAYS_BEGIN,
     WAYS_END,
 )
-from optimizer.lns.insertion import NUM_CANDIDATES, insert_cheapest
+from optimizer.lns.insertion import insert_cheapest
 from tests.optimizer.builders import EIGHT, a_problem, a_vehicle, an_order
 from tests.optimizer.lns.packed import Packed, busy_days, cost_of, fill, packed, packed_days
 
@@ -44,8 +44,6 @@ def _inserted(one: Packed, order: int, limit: float, is_open: list[int]) -> int:
             np.array(is_open),
             0.0,
             generator(0),
-            np.zeros(NUM_CANDIDATES),
-            np.zeros((NUM_CANDIDATES, 5), dtype=np.int64),
         )
     )
 
@@ -97,7 +95,7 @@ def test_an_order_is_inserted_where_it_is_cheapest_of_all(one: Packed, seed: int
     random = Random(seed)
     fill(random, one, tries=random.randint(0, 60))
     is_open = [random.choice((0, 1, 1, 1)) for _ in one.data.vehicle_class]
-    # Limits to rides are judged in full for a few candidates only.
+    # Limits to rides are judged in full for a few places only.
     is_exact = (one.data.orders[:, RIDE] >= FAR).all()
     for order in np.flatnonzero(one.state.orders[:, VEHICLE] < 0).tolist():
         cheapest, before = _cheapest(one, order, is_open), one.state.total[0]
