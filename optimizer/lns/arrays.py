@@ -46,7 +46,7 @@ LEG, PLACE, EARLY, LATE, SERVICE, ONWARD, VISIT = range(7)
 IS_GAP, DONE, TRIP, HEAD = range(4)
 TAIL, LOAD = HEAD + 3, HEAD + 6
 #: Columns of ``State.routes`` and of ``State.orders``.
-SIZE, LENGTH, DURATION, BUSY = range(4)
+SIZE, LENGTH, DURATION, BUSY, DIGEST = range(5)
 WAY, VEHICLE = range(2)
 #: Entries of ``State.found``.
 CHEAPEST, DEARER_THAN = range(2)
@@ -125,7 +125,8 @@ class State(NamedTuple):
     trips
         Length of each trip, shape ``(V + 1, T)``.
     routes
-        Number of legs, length, duration, and duration without waiting; shape ``(V + 1, 4)``.
+        Number of legs, length, duration, duration without waiting, and a digest of the legs, which no two
+        routes have in common in practice; shape ``(V + 1, 5)``.
     cents
         Cost of each route, shape ``(V + 1,)``.
     orders
@@ -145,6 +146,9 @@ class State(NamedTuple):
     found, place
         To compute with: cents of the cheapest place so far for an order, and of those that are passed over;
         the place itself as vehicle, way, two gaps and what is done there; shapes ``(2,)`` and ``(5,)``.
+    hopeless
+        To save work: the digest of a route of each vehicle that each way does not fit into, its complement
+        if that was seen once only; shape ``(W, V)``.
     """
 
     legs: Ints
@@ -160,6 +164,7 @@ class State(NamedTuple):
     least: Floats
     found: Floats
     place: Ints
+    hopeless: Ints
 
 
 def empty_state(data: Data, max_legs: int) -> State:
@@ -173,7 +178,7 @@ def empty_state(data: Data, max_legs: int) -> State:
         legs=ints(rows, max_legs, VISIT + 3),
         gaps=ints(rows, max_legs + 1, LOAD + 4),
         trips=ints(rows, int(data.classes[:, NUM_TRIPS].max(initial=1)) + 1),
-        routes=ints(rows, BUSY + 1),
+        routes=ints(rows, DIGEST + 1),
         cents=np.zeros(rows),
         orders=np.full((num_orders, 2), -1, dtype=np.int64),
         taken=ints(len(data.room)),
@@ -183,4 +188,5 @@ def empty_state(data: Data, max_legs: int) -> State:
         least=np.zeros((max_legs + 1, 2)),
         found=np.zeros(2),
         place=ints(5),
+        hopeless=ints(len(data.ways), rows - 1),
     )

@@ -16,6 +16,7 @@ from optimizer.lns.arrays import (
     DELIVERY,
     DELIVERY_FROM,
     DELIVERY_UNTIL,
+    DIGEST,
     DONE,
     DURATION,
     END,
@@ -61,8 +62,7 @@ from optimizer.lns.arrays import (
 )
 from optimizer.lns.routes import after, copy_route, refresh
 
-#: How often the next cheapest place is sought where the cheapest is not feasible in full and the order must
-#: go somewhere. In a search that blinks another chance comes soon, and costs less than looking twice.
+#: How often the next cheapest place is sought where the cheapest is not feasible in full.
 NUM_TRIES = 5
 #: Vehicles whose routes are looked at for an order, besides those that idle.
 NUM_VEHICLES = 12
@@ -106,12 +106,14 @@ def insert_cheapest(
     begin, scratch = _mark_related(data, state, order), len(data.vehicle_class)
     found, place = state.found, state.place
     found[DEARER_THAN] = -np.inf
-    for _ in range(NUM_TRIES if limit > data.penalty[order] else 1):
+    for _ in range(NUM_TRIES):
         found[CHEAPEST] = limit
         place[0] = -1
-        _look_around(data, state, order, begin, is_open, blink, random)
+        _look_around(data, state, order, limit, begin, is_open, blink, random)
         vehicle, way = place[0], place[1]
         if vehicle < 0:
+            if limit == data.penalty[order]:
+                _give_up(data, state, order, is_open)
             return -1
         kind = data.vehicle_class[vehicle]
         _write(state, vehicle, scratch, way, place, data.ways[way, PICKUP] >= 0)
@@ -129,10 +131,17 @@ def insert_cheapest(
 
 @compiled
 def _look_around(
-    data: Data, state: State, order: int, begin: int, is_open: Open, blink: float, random: Generator
+    data: Data,
+    state: State,
+    order: int,
+    limit: float,
+    begin: int,
+    is_open: Open,
+    blink: float,
+    random: Generator,
 ) -> None:
     """Look at all ways of an order in all vehicles that are marked, from one vehicle on."""
-    num_vehicles = len(data.vehicle_class)
+    num_vehicles, knows = len(data.vehicle_class), limit <= data.penalty[order]
     for way in range(data.orders[order, WAYS_BEGIN], data.orders[order, WAYS_END]):
         if not _has_room(data, state, way):
             continue
@@ -149,12 +158,35 @@ def _look_around(
                 idle = kind
             elif state.marks[vehicle] != state.marks[num_vehicles]:
                 continue
+            if knows and state.hopeless[way, vehicle] == state.routes[vehicle, DIGEST]:
+                continue
             if data.ways[way, PICKUP] < 0:
                 _look_on_board(data, state, vehicle, kind, way)
                 continue
             _look(data, state, vehicle, kind, way, blink, random)
             if data.classes[kind, NUM_TRIPS] > 1 and (state.routes[vehicle, SIZE] or data.classes[kind, OUT]):
                 _look_trip(data, state, vehicle, kind, way)
+
+
+@compiled
+def _give_up(data: Data, state: State, order: int, is_open: Open) -> None:
+    """
+    Remember into which routes an order does not fit for less than its penalty.
+
+    What is seen once may be due to a gap that was overlooked; twice it is taken for granted.
+    """
+    num_vehicles = len(data.vehicle_class)
+    for way in range(data.orders[order, WAYS_BEGIN], data.orders[order, WAYS_END]):
+        if not _has_room(data, state, way):
+            continue
+        for vehicle in range(num_vehicles):
+            if not is_open[vehicle] or state.marks[vehicle] != state.marks[num_vehicles]:
+                continue
+            digest = state.routes[vehicle, DIGEST]
+            if state.hopeless[way, vehicle] == ~digest:
+                state.hopeless[way, vehicle] = digest
+            elif state.hopeless[way, vehicle] != digest:
+                state.hopeless[way, vehicle] = ~digest
 
 
 @compiled

@@ -19,6 +19,7 @@ from optimizer.lns.arrays import (
     BUSY,
     CAPACITY,
     DELIVERY,
+    DIGEST,
     DONE,
     DURATION,
     EARLIEST,
@@ -117,9 +118,11 @@ def refresh(data: Data, state: State, row: int, kind: int) -> bool:
 def _read_legs(data: Data, state: State, row: int, kind: int) -> None:
     """Look up what each leg asks for; consecutive legs at one place are one visit."""
     size = state.routes[row, SIZE]
-    done = 0
+    done, digest = 0, 1
     for q in range(size):
         leg = state.legs[row, q, LEG]
+        digest = (digest ^ (leg + 2)) * 0x100000001B3
+        digest ^= digest >> 32
         if leg == TURN:
             place, early, late, service = data.classes[kind, BASE], 0, FAR, data.classes[kind, TURNAROUND]
         else:
@@ -144,6 +147,7 @@ def _read_legs(data: Data, state: State, row: int, kind: int) -> None:
     state.gaps[row, 0, IS_GAP] = True
     state.gaps[row, size, IS_GAP] = True
     state.gaps[row, 0, DONE] = 0
+    state.routes[row, DIGEST] = digest
 
 
 @compiled
@@ -334,6 +338,6 @@ def copy_route(source: State, row: int, target: State, other: int) -> None:
             target.gaps[other, q, column] = source.gaps[row, q, column]
     for trip in range(source.trips.shape[1]):
         target.trips[other, trip] = source.trips[row, trip]
-    for column in range(BUSY + 1):
+    for column in range(DIGEST + 1):
         target.routes[other, column] = source.routes[row, column]
     target.cents[other] = source.cents[row]

@@ -111,6 +111,24 @@ def test_an_order_is_inserted_where_it_is_cheapest_of_all(one: Packed, seed: int
         assert not is_exact or added == pytest.approx(cheapest)
 
 
+@given(packed_days(busy_days), st.integers(0, 10**6))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_what_was_in_vain_is_tried_again_once_a_route_has_changed(one: Packed, seed: int) -> None:
+    random = Random(seed)
+    one.data.penalty[:] = random.choice((300.0, 800.0, 2_000.0))
+    one.data.orders[:, RIDE] = FAR
+    is_open = [1 for _ in one.data.vehicle_class]
+    for number in range(12):
+        if number % 3 == 0:
+            fill(random, one, tries=random.randint(0, 60))
+        for order in np.flatnonzero(one.state.orders[:, VEHICLE] < 0).tolist():
+            penalty, cheapest = float(one.data.penalty[order]), _cheapest(one, order, is_open)
+
+            vehicle = _inserted(one, order, penalty, is_open)
+
+            assert (vehicle >= 0) == (cheapest < penalty - 1e-6)
+
+
 def test_an_idle_vehicle_that_is_closed_does_not_hide_the_next_one() -> None:
     one = packed(a_problem(vehicles=[a_vehicle("van-0"), a_vehicle("van-1")]))
     fill(Random(0), one, tries=0)
