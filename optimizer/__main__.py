@@ -182,12 +182,14 @@ def _network(options: argparse.Namespace) -> int:
 
 def _compile(_: argparse.Namespace) -> int:
     """Compile what is compiled at the first call, so that no plan has to wait for it."""
+    from optimizer.compiled import forget_older_versions
     from optimizer.generator import RegionSize, generate
     from optimizer.solve import solve
 
     size = RegionSize(num_orders=6, num_shops=2, num_supply_points=3, num_bikes=1, num_vans=1)
     began = time.monotonic()
     solve(generate(1, size), time_limit_s=3600.0, iterations=1, bound=True)
+    forget_older_versions()
     _emit({"type": "compile", "seconds": round(time.monotonic() - began, 3)})
     return 0
 

@@ -1,10 +1,14 @@
 """How functions are compiled, and random numbers for compiled functions."""
 
+import os
+import shutil
 from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
-from numba import njit
+from numba import config, njit
 from numpy.typing import NDArray
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -13,6 +17,30 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 #: State of a generator of random numbers, shape ``(1,)``.
 Generator = NDArray[np.uint64]
+
+
+def _cache_dir() -> Path:
+    """
+    Return where compiled functions are kept: anew for each version of them.
+
+    numba itself looks only at the file of a function, and would go on with what other files held before.
+    """
+    here = Path(__file__).parent
+    files = sorted(file for folder in (here, here / "bound", here / "lns") for file in folder.glob("*.py"))
+    sources = b"".join(file.read_bytes() for file in files if b"compiled" in file.read_bytes())
+    kept = os.environ.get("NUMBA_CACHE_DIR") or here / "__pycache__"
+    return Path(kept) / f"compiled-{sha256(sources).hexdigest()[:12]}"
+
+
+CACHE_DIR = _cache_dir()
+config.CACHE_DIR = str(CACHE_DIR)  # type: ignore[attr-defined]
+
+
+def forget_older_versions() -> None:
+    """Delete what earlier versions of the compiled functions left behind."""
+    for folder in CACHE_DIR.parent.glob("compiled-*"):
+        if folder != CACHE_DIR:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def compiled(function: Function) -> Function:

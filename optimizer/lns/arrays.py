@@ -48,8 +48,9 @@ TAIL, LOAD = HEAD + 3, HEAD + 6
 #: Columns of ``State.routes`` and of ``State.orders``.
 SIZE, LENGTH, DURATION, BUSY, DIGEST = range(5)
 WAY, VEHICLE = range(2)
-#: Entries of ``State.found``.
-CHEAPEST, DEARER_THAN = range(2)
+#: Entries of ``State.found``, and places that are kept.
+CHEAPEST, NUM_FOUND = range(2)
+NUM_KEPT = 4
 
 
 class Data(NamedTuple):
@@ -144,11 +145,15 @@ class State(NamedTuple):
         To compute with: cents that a delivery in each gap adds at least, and in any gap from there on; shape
         ``(M + 1, 2)``.
     found, place
-        To compute with: cents of the cheapest place so far for an order, and of those that are passed over;
-        the place itself as vehicle, way, two gaps and what is done there; shapes ``(2,)`` and ``(5,)``.
+        To compute with: cents of the cheapest place so far for an order, and how many were the cheapest
+        for a while; the last of these, in turn, as vehicle, way, two gaps and what is done there; shapes
+        ``(2,)`` and ``(NUM_KEPT, 5)``.
     hopeless
         To save work: the digest of a route of each vehicle that each way does not fit into, its complement
         if that was seen once only; shape ``(W, V)``.
+    detours, detours_of
+        To save work: cents of the least detour from a route of each vehicle to each place, and the digest of
+        that route; shapes ``(V, n)``.
     """
 
     legs: Ints
@@ -165,6 +170,8 @@ class State(NamedTuple):
     found: Floats
     place: Ints
     hopeless: Ints
+    detours: Floats
+    detours_of: Ints
 
 
 def empty_state(data: Data, max_legs: int) -> State:
@@ -187,6 +194,8 @@ def empty_state(data: Data, max_legs: int) -> State:
         marks=ints(rows),
         least=np.zeros((max_legs + 1, 2)),
         found=np.zeros(2),
-        place=ints(5),
+        place=ints(NUM_KEPT, 5),
         hopeless=ints(len(data.ways), rows - 1),
+        detours=np.zeros((rows - 1, data.travel.shape[2])),
+        detours_of=ints(rows - 1, data.travel.shape[2]),
     )

@@ -12,7 +12,6 @@ from optimizer.lns.arrays import (
     CHEAPEST,
     CLAIMS_BEGIN,
     CLAIMS_END,
-    DEARER_THAN,
     DELIVERY,
     DELIVERY_FROM,
     DELIVERY_UNTIL,
@@ -33,6 +32,8 @@ from optimizer.lns.arrays import (
     LOADING,
     LONGEST,
     METRES,
+    NUM_FOUND,
+    NUM_KEPT,
     NUM_TRIPS,
     ONWARD,
     ORDER,
@@ -62,8 +63,8 @@ from optimizer.lns.arrays import (
 )
 from optimizer.lns.routes import after, copy_route, refresh
 
-#: How often the next cheapest place is sought where the cheapest is not feasible in full.
-NUM_TRIES = 5
+#: Legs of a route that is looked at at once, without asking first how far away it is.
+SHORT = 8
 #: Vehicles whose routes are looked at for an order, besides those that idle.
 NUM_VEHICLES = 12
 #: What a candidate does: inserts legs; ends the route with a new trip; begins it with one; charges first.
@@ -105,18 +106,17 @@ def insert_cheapest(
     """
     begin, scratch = _mark_related(data, state, order), len(data.vehicle_class)
     found, place = state.found, state.place
-    found[DEARER_THAN] = -np.inf
-    for _ in range(NUM_TRIES):
-        found[CHEAPEST] = limit
-        place[0] = -1
-        _look_around(data, state, order, limit, begin, is_open, blink, random)
-        vehicle, way = place[0], place[1]
-        if vehicle < 0:
-            if limit == data.penalty[order]:
-                _give_up(data, state, order, is_open)
-            return -1
+    found[CHEAPEST], found[NUM_FOUND] = limit, 0.0
+    _look_around(data, state, order, limit, begin, is_open, blink, random)
+    count = int(found[NUM_FOUND])
+    if count == 0 and limit == data.penalty[order]:
+        _give_up(data, state, order, is_open)
+    for number in range(count - 1, max(-1, count - 1 - NUM_KEPT), -1):
+        # The cheapest place may turn out not to be feasible in full; the one before it was cheap, too.
+        candidate = place[number % NUM_KEPT]
+        vehicle, way = candidate[0], candidate[1]
         kind = data.vehicle_class[vehicle]
-        _write(state, vehicle, scratch, way, place, data.ways[way, PICKUP] >= 0)
+        _write(state, vehicle, scratch, way, candidate, data.ways[way, PICKUP] >= 0)
         if refresh(data, state, scratch, kind) and (state.cents[scratch] - state.cents[vehicle] < limit):
             state.total[0] += state.cents[scratch] - state.cents[vehicle] - data.penalty[order]
             copy_route(state, scratch, state, vehicle)
@@ -125,7 +125,6 @@ def insert_cheapest(
             for claim in range(data.ways[way, CLAIMS_BEGIN], data.ways[way, CLAIMS_END]):
                 state.taken[data.claims[claim, 0]] += data.claims[claim, 1]
             return int(vehicle)
-        found[DEARER_THAN] = found[CHEAPEST]
     return -1
 
 
@@ -160,12 +159,50 @@ def _look_around(
                 continue
             if knows and state.hopeless[way, vehicle] == state.routes[vehicle, DIGEST]:
                 continue
+            if state.routes[vehicle, SIZE] > SHORT and _is_far(data, state, vehicle, kind, way):
+                continue
             if data.ways[way, PICKUP] < 0:
                 _look_on_board(data, state, vehicle, kind, way)
                 continue
             _look(data, state, vehicle, kind, way, blink, random)
             if data.classes[kind, NUM_TRIPS] > 1 and (state.routes[vehicle, SIZE] or data.classes[kind, OUT]):
                 _look_trip(data, state, vehicle, kind, way)
+
+
+@compiled
+def _is_far(data: Data, state: State, vehicle: int, kind: int, way: int) -> bool:
+    """Tell whether the detours to both places show that no pair of gaps is cheaper than what was found."""
+    routes, ways = state.routes, data.ways
+    pickup, delivery = ways[way, PICKUP], ways[way, DELIVERY]
+    seconds = ways[way, LOADING] + ways[way, LOADING + 1] + routes[vehicle, BUSY] - routes[vehicle, DURATION]
+    least = _least_detour(data, state, vehicle, kind, delivery)
+    if pickup >= 0:
+        least = max(least, _least_detour(data, state, vehicle, kind, pickup))
+    return bool(data.extra[way, kind] + data.prices[kind, PER_S] * seconds + least >= state.found[CHEAPEST])
+
+
+@compiled
+def _least_detour(data: Data, state: State, vehicle: int, kind: int, place: int) -> float:
+    """Return the cents of the least detour from a route to a place, without the time spent there."""
+    digest, size = state.routes[vehicle, DIGEST], state.routes[vehicle, SIZE]
+    if state.detours_of[vehicle, place] == digest:
+        return float(state.detours[vehicle, place])
+    profile, legs = data.classes[kind, PROFILE], state.legs[vehicle]
+    metres, arrival = data.travel[profile, METRES], data.travel[profile, ARRIVAL]
+    per_m, per_s = data.prices[kind, PER_M], data.prices[kind, PER_S]
+    least, gap = np.inf, 0
+    while gap <= size:
+        is_last = gap == size
+        here = legs[gap - 1, PLACE] if gap else data.classes[kind, START]
+        there = data.classes[kind, END] if is_last else legs[gap, PLACE]
+        travel = data.travel[profile, SECONDS] if is_last else arrival
+        length = metres[here, place] + metres[place, there] - metres[here, there]
+        late = arrival[here, place] + travel[place, there] - travel[here, there]
+        least = min(least, per_m * length + per_s * late)
+        gap = size + 1 if is_last else legs[gap, ONWARD]
+    state.detours[vehicle, place] = least
+    state.detours_of[vehicle, place] = digest
+    return float(least)
 
 
 @compiled
@@ -230,14 +267,16 @@ def _has_room(data: Data, state: State, way: int) -> bool:
 @compiled
 def _keep(state: State, value: float, vehicle: int, way: int, first: int, second: int, what: int) -> None:
     """Keep a place that is cheaper than the one before."""
-    found, place = state.found, state.place
-    if found[DEARER_THAN] < value < found[CHEAPEST]:
-        found[CHEAPEST] = value
+    found = state.found
+    if value < found[CHEAPEST]:
+        place = state.place[int(found[NUM_FOUND]) % NUM_KEPT]
         place[0] = vehicle
         place[1] = way
         place[2] = first
         place[3] = second
         place[4] = what
+        found[CHEAPEST] = value
+        found[NUM_FOUND] += 1.0
 
 
 @compiled
@@ -509,10 +548,19 @@ def _look_trip(data: Data, state: State, vehicle: int, kind: int, way: int) -> N
     )
     idle = (state.gaps[vehicle, 0, HEAD], state.gaps[vehicle, 0, HEAD + 1], state.gaps[vehicle, 0, HEAD + 2])
     tail = (state.gaps[vehicle, 0, TAIL], state.gaps[vehicle, 0, TAIL + 1], state.gaps[vehicle, 0, TAIL + 2])
+    rooms = (
+        data.classes[kind, CAPACITY] - data.orders[data.ways[way, ORDER], AMOUNT],
+        data.classes[kind, CAPACITY + 1] - data.orders[data.ways[way, ORDER], AMOUNT + 1],
+        data.classes[kind, CAPACITY + 2] - data.orders[data.ways[way, ORDER], AMOUNT + 2],
+        data.classes[kind, CAPACITY + 3] - data.orders[data.ways[way, ORDER], AMOUNT + 3],
+    )
     for what in (TRIP_AFTER, TRIP_BEFORE, TURN_FIRST):
         if (what == TRIP_BEFORE and not size) or (
             what == TURN_FIRST and not (size and data.classes[kind, OUT])
         ):
+            continue
+        at = size if what == TRIP_AFTER else 0
+        if _exceeds(state.gaps[vehicle], at, rooms[0], rooms[1], rooms[2], rooms[3]):
             continue
         length = metres[pickup, delivery]
         if what == TRIP_AFTER:
@@ -535,8 +583,35 @@ def _look_trip(data: Data, state: State, vehicle: int, kind: int, way: int) -> N
             d, b, e, two = after((d, b, e), arrival[base, pickup], loading)
             d, b, e, three = after((d, b, e), arrival[pickup, delivery], handing)
             d, b, e, four = after((d, b, e), arrival[delivery, there], tail)
-        if one and two and three and four and d <= data.classes[kind, LONGEST]:
+        fits = _trips_in_range(data, state, vehicle, kind, way, what, here, there)
+        if one and two and three and four and fits and d <= data.classes[kind, LONGEST]:
             value = data.extra[way, kind] + data.prices[kind, PER_M] * length
             value += data.prices[kind, PER_S] * (d - state.routes[vehicle, DURATION])
-            gap = size if what == TRIP_AFTER else 0
-            _keep(state, value, vehicle, way, gap, gap, what)
+            _keep(state, value, vehicle, way, at, at, what)
+
+
+@compiled
+def _trips_in_range(
+    data: Data, state: State, vehicle: int, kind: int, way: int, what: int, here: int, there: int
+) -> bool:
+    """
+    Tell whether charges last for a trip of its own and for the trip that it is put before or after.
+
+    The last place of the route is ``here``, the first one ``there``.
+    """
+    metres = data.travel[data.classes[kind, PROFILE], METRES]
+    start, end, base = data.classes[kind, START], data.classes[kind, END], data.classes[kind, BASE]
+    pickup, delivery = data.ways[way, PICKUP], data.ways[way, DELIVERY]
+    first, full = data.classes[kind, FIRST_RANGE], data.classes[kind, FULL_RANGE]
+    last = state.gaps[vehicle, state.routes[vehicle, SIZE], TRIP]
+    alone = metres[pickup, delivery]
+    if what == TRIP_AFTER:
+        before = state.trips[vehicle, last] - metres[here, end] + metres[here, base]
+        after_it = metres[base, pickup] + alone + metres[delivery, end]
+        return bool(before <= (full if last else first) and after_it <= full)
+    rest = state.trips[vehicle, 0] - metres[start, there]
+    if what == TRIP_BEFORE:
+        before = metres[start, pickup] + alone + metres[delivery, base]
+        return bool(before <= first and rest + metres[base, there] <= full)
+    rest += metres[base, pickup] + alone + metres[delivery, there]
+    return bool(metres[start, base] <= first and rest <= full)

@@ -66,7 +66,7 @@ def ruin(
     if dice < data.settings[PLACE_SHARE]:
         count = _of_a_place(data, state, seed, random, removed)
     elif dice < data.settings[PLACE_SHARE] + data.settings[ROUTE_SHARE]:
-        fleet[0] = state.orders[seed, VEHICLE]
+        fleet[0] = _driven(state, state.orders[seed, VEHICLE], random)
         count = _of_a_route(data, state, fleet[0], removed)
     elif dice < data.settings[PLACE_SHARE] + data.settings[ROUTE_SHARE] + data.settings[ANY_SHARE]:
         count = _anywhere(data, state, random, removed)
@@ -179,6 +179,14 @@ def _of_a_route(data: Data, state: State, vehicle: int, removed: Ints) -> int:
             removed[count] = data.ways[leg >> 1, ORDER]
             count += 1
     return count
+
+
+@compiled
+def _driven(state: State, seed: int, random: Generator) -> int:
+    """Return a vehicle that is driven, the less loaded one of two: it is the one that others may relieve."""
+    vehicle = below(random, len(state.routes) - 1)
+    size = state.routes[vehicle, SIZE]
+    return vehicle if 0 < size < state.routes[seed, SIZE] else seed
 
 
 @compiled

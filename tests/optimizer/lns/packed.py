@@ -114,12 +114,17 @@ def packed(problem: Problem) -> Packed:
 
 def packed_days(some: st.SearchStrategy[Problem]) -> st.SearchStrategy[Packed]:
     """Packed days on which something can be carried."""
-    return some.filter(_has_ways).map(packed)
+    return some.filter(_has_ways).map(packed).filter(_can_idle)
 
 
 def _has_ways(problem: Problem) -> bool:
     reach = Reachability(Day(problem))
     return any(reach.reachable(order) for order in range(len(problem.orders)))
+
+
+def _can_idle(one: Packed) -> bool:
+    """Tell whether no vehicle is late for home already."""
+    return all(one.judge(vehicle, []) for vehicle in range(len(one.data.vehicle_class)))
 
 
 def a_busy_day(seed: int) -> Problem:
