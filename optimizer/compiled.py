@@ -33,6 +33,7 @@ def _cache_dir() -> Path:
 
 
 CACHE_DIR = _cache_dir()
+# numba reads its settings from the environment when it is imported, and its types do not know them.
 config.CACHE_DIR = str(CACHE_DIR)  # type: ignore[attr-defined]
 
 

@@ -85,6 +85,23 @@ class Rules:
     barriers: tuple[str, ...] = ()
 
 
+#: What no vehicle passes.
+BARRIERS = (
+    "cycle_barrier",
+    "debris",
+    "fence",
+    "full-height_turnstile",
+    "hedge",
+    "horse_stile",
+    "jersey_barrier",
+    "kissing_gate",
+    "log",
+    "motorcycle_barrier",
+    "stile",
+    "turnstile",
+    "wall",
+)
+
 #: A laden cargo bike with a motor in flat to hilly land: 4.5 m/s on good roads, near [4]_; the relations
 #: between surfaces follow [2]_, the rest is our estimate. Grade 4 and worse shakes goods out of their boxes.
 BIKE = Rules(
@@ -136,21 +153,7 @@ BIKE = Rules(
     oneway_keys=("oneway:bicycle", "oneway"),
     contraflow=True,
     motor_roads=False,
-    barriers=(
-        "cycle_barrier",
-        "debris",
-        "fence",
-        "full-height_turnstile",
-        "hedge",
-        "horse_stile",
-        "jersey_barrier",
-        "kissing_gate",
-        "log",
-        "motorcycle_barrier",
-        "stile",
-        "turnstile",
-        "wall",
-    ),
+    barriers=BARRIERS,
 )
 
 #: A van up to 3.5 t. Motorways, main roads, residential streets and surfaces follow [2]_, which also drives
@@ -201,27 +204,7 @@ VAN = Rules(
         "tracktype": {"grade1": 60.0, "grade2": 40.0, "grade3": 30.0, "grade4": 15.0, "grade5": 0.0},
         "smoothness": {"bad": 40.0, "very_bad": 20.0} | IMPASSABLE,
     },
-    barriers=(
-        "block",
-        "bollard",
-        "bus_trap",
-        "chain",
-        "cycle_barrier",
-        "debris",
-        "fence",
-        "full-height_turnstile",
-        "hedge",
-        "horse_stile",
-        "jersey_barrier",
-        "kissing_gate",
-        "log",
-        "motorcycle_barrier",
-        "planter",
-        "stile",
-        "sump_buster",
-        "turnstile",
-        "wall",
-    ),
+    barriers=(*BARRIERS, "block", "bollard", "bus_trap", "chain", "planter", "sump_buster"),
 )
 
 #: The vehicles that the road network knows, by the name of their profile.
