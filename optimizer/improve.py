@@ -139,9 +139,11 @@ class Improvement:
         return any(len(order.options) > 1 or order.promise is not None for order in orders)
 
     def _is_fleet_dear(self, improver: Improver) -> bool:
-        """Tell whether every vehicle in use costs more than all the driving together."""
+        """Tell whether of two vehicles in use or more each costs more than all the driving together."""
         columns = self._search.incumbent
-        fixed_cents = min((column.vehicle.prices.fixed_cents for column in columns), default=0)
+        if len(columns) < 2:
+            return False
+        fixed_cents = min(column.vehicle.prices.fixed_cents for column in columns)
         return fixed_cents > improver.cents_per_order * len(self._search.carried)
 
     def _shrink(self, improver: Improver, until: float) -> None:

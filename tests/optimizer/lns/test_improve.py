@@ -1,6 +1,6 @@
 """How the search uses its budget."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 
 import pytest
@@ -13,7 +13,7 @@ from optimizer.lns.improver import Improver
 from optimizer.problem import Problem
 from optimizer.search import Search
 from optimizer.solver import Limits
-from tests.optimizer.builders import a_problem, a_vehicle, an_order
+from tests.optimizer.builders import EIGHT, a_problem, a_vehicle, an_order
 from tests.optimizer.strategies import problems
 
 some = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
@@ -95,12 +95,22 @@ def test_vehicles_are_saved_first_only_where_they_cost_more_than_driving(
         return shrink(improver, iterations, temperature)
 
     monkeypatch.setattr(Improver, "shrink", noted)
-    cheap = a_problem()
-    dear = a_problem(vehicles=[a_vehicle(fixed_cost_cents=1_000)])
 
-    # A vehicle costs 100, its driving 400.
-    first = _improved(cheap, 0, lambda: 0.0)
-    _improved(cheap, 0, lambda: 0.0, start=first)
+    def planned_twice(names: Sequence[str], fixed_cost_cents: int) -> Search:
+        # Both orders fill a vehicle, and no shift is long enough for two runs.
+        problem = a_problem(
+            vehicles=[
+                a_vehicle(name, shift=(EIGHT, EIGHT + 2_500), fixed_cost_cents=fixed_cost_cents)
+                for name in names
+            ],
+            orders=[an_order(name, weight_g=10**6) for name in names],
+        )
+        first = _improved(problem, 0, lambda: 0.0)
+        return _improved(problem, 0, lambda: 0.0, start=first)
+
+    # A vehicle costs 100 or 1,000, the driving of each 400.
+    assert len(planned_twice(["one", "other"], 100).incumbent) == 2
+    assert len(planned_twice(["one"], 1_000).incumbent) == 1
     assert not saved
-    _improved(dear, 0, lambda: 0.0, start=_improved(dear, 0, lambda: 0.0))
+    assert len(planned_twice(["one", "other"], 1_000).incumbent) == 2
     assert saved
