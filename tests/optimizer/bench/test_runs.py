@@ -81,7 +81,7 @@ def test_an_unknown_suite_is_refused() -> None:
 def test_a_solver_that_no_suite_runs_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["bench", "li-lim", "--report", "--results", str(tmp_path)]
 
-    assert main([*words, "--solver", "ours", "--solver", f"pyvrp{GIVEN_OURS}"]) == 0
+    assert main([*words, "--solver", "ours", "--solver", f"vroom{GIVEN_OURS}"]) == 0
     assert main([*words, "--solver", "cplex"]) == 2
     assert "cplex is none of ours" in capsys.readouterr().out
 
