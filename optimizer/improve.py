@@ -72,12 +72,14 @@ class Improvement:
         self._batch = BATCH
         self._idle = search.incumbent
 
-    def construct(self, assignment: Mapping[int, int], must_stop: Callable[[], bool]) -> None:
-        """Make a first plan."""
+    def construct(
+        self, assignment: Mapping[int, int], must_stop: Callable[[], bool], *, at_any_price: bool
+    ) -> None:
+        """Make a first plan, or insert into one that exists what pays."""
         if self._improver is not None:
             self._improver.load(self._search.incumbent)
-            self._improver.construct(assignment, must_stop)
-            if not must_stop():
+            self._improver.construct(assignment, must_stop, at_any_price=at_any_price)
+            if at_any_price and not must_stop():
                 # However short the time is, what is obviously wrong with a plan of few orders is mended.
                 self._improver.run(BATCH, COLD, COLD)
             self._adopt(self._improver)
@@ -116,7 +118,7 @@ class Improvement:
         for number in range(NUM_STARTS):
             if number:
                 improver.load(self._idle)
-                improver.construct(assignment if number % 2 == 0 else {}, self._is_over)
+                improver.construct(assignment if number % 2 == 0 else {}, self._is_over, at_any_price=True)
             ends = begun + (STARTING - begun) * (number + 1) / NUM_STARTS
             if self._has_choice():
                 self._anneal(improver, ends, HOT)
@@ -168,7 +170,7 @@ class Improvement:
                 looked = spent
                 self._adopt(improver)
         self._adopt(improver)
-        improver.gather()
+        improver.gather(self._budget.should_stop)
 
     def _run(self, improver: Improver, temperature: float) -> None:
         """Anneal for a batch of iterations."""

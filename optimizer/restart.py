@@ -26,7 +26,7 @@ def begin(search: Search, start: Solution, routes: Iterable[Route] = ()) -> None
         tour = repaired(day.classes[day.class_of[route.vehicle]], legs_of(day, route, mine))
         waiting -= {day.problem.orders[order].id for s in tour.shipments for order in s.orders}
         tours.append(tour)
-    search.adopt(search.with_homeward(search.fitted(search.columns(tours))))
+    search.adopt(search.with_homeward(search.within_room(search.columns(tours))))
     for route in routes:
         if route.vehicle in day.class_of:
             vehicle = day.classes[day.class_of[route.vehicle]]

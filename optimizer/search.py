@@ -78,16 +78,25 @@ class Search:
 
     def fitted(self, columns: list[Column]) -> list[Column]:
         """Return columns that keep what is shared: what overfills it is taken out and inserted anew."""
-        pairs = [pair for column in columns for pair in column.orders]
-        taken = self.room.taken(pairs)
-        overfull = {row for row, amount in taken.items() if amount > self.room.capacity.get(row, 0)}
-        if not overfull:
+        moved = self._overfilling(columns)
+        if not moved:
             return columns
-        moved = {o for o, k in pairs if not overfull.isdisjoint(self.room.claims(o, k))}
         plan = self.plan_without(moved, columns)
         for order in sorted(moved | set(self.left_out())):
             self.insert(plan, order)
         return self.columns(plan.tours)
+
+    def within_room(self, columns: list[Column]) -> list[Column]:
+        """Return columns without the orders at shared room that they overfill."""
+        moved = self._overfilling(columns)
+        return self.columns(self.plan_without(moved, columns).tours) if moved else columns
+
+    def _overfilling(self, columns: Sequence[Column]) -> set[int]:
+        """Return the orders at shared room that columns overfill."""
+        pairs = [pair for column in columns for pair in column.orders]
+        taken = self.room.taken(pairs)
+        overfull = {row for row, amount in taken.items() if amount > self.room.capacity.get(row, 0)}
+        return {o for o, k in pairs if not overfull.isdisjoint(self.room.claims(o, k))}
 
     def plan(self, columns: Sequence[Column] | None = None) -> Plan:
         """Return columns, by default those of the best plan, as tours of all vehicle shifts."""

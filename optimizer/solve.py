@@ -98,11 +98,9 @@ def solve(
         assignment = search.assign(Limits(seconds=seconds), run.half_late)
     with run.phase(Phase.CONSTRUCTION):
         improvement = _improvement(run, search, seed, iterations)
-        if start is None:
-            improvement.construct(assignment, run.late)
-        else:
+        if start is not None:
             begin(search, start, routes)
-        search.complete()
+        improvement.construct(assignment, run.late, at_any_price=start is None)
     with run.phase(Phase.ROUTES):
         improvement.run(assignment, goes_on=start is not None)
     with run.phase(Phase.CHECK):
@@ -164,7 +162,6 @@ def _improvement(run: "_Run", search: Search, seed: int, iterations: int | None)
             return
         with run.phase(Phase.MASTER):
             search.decide(Limits(seconds=min(call_s, max(0.0, run.left_s()))))
-            search.complete()
 
     return Improvement(
         search,

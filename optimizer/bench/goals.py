@@ -5,9 +5,12 @@ from dataclasses import dataclass, replace
 from statistics import fmean, median
 
 from optimizer.bench.runner import Record
-from optimizer.bench.suites import BOUND, MASTER, OURS, ROOMY, USUAL_PEERS
+from optimizer.bench.suites import AGAIN, BOUND, DIVIDED, LONG_AGAIN, MASTER, OURS, ROOMY, USUAL_PEERS
 from optimizer.bench.summary import Runs, cost, extra_vehicles, failures, gap_percent, proven_gap_percent
 
+#: Ours, whose plans must keep the rules, and may not take longer than said.
+RELIABLE = (OURS, DIVIDED, AGAIN, BOUND, MASTER)
+PUNCTUAL = (OURS, DIVIDED, AGAIN, BOUND, ROOMY)
 #: Orders up to which an instance of Li and Lim has 100 tasks.
 ORDERS_OF_100_TASKS = 60
 
@@ -32,7 +35,7 @@ def goals(runs: Runs) -> list[Goal]:
 
 def _cautious(goal: Goal, runs: Runs) -> Goal:
     """Return a goal that is met only if all runs of ours brought a plan that keeps the rules."""
-    solvers = [solver for solver in runs.solvers(goal.suite) if solver in (OURS, BOUND, MASTER)]
+    solvers = [solver for solver in runs.solvers(goal.suite) if solver in RELIABLE]
     wanted = sum(runs.num_cases(goal.suite, solver) for solver in solvers)
     records = [record for solver in solvers for record in runs.of(goal.suite, solver)]
     plans = len(records) - len(failures(records))
@@ -148,7 +151,7 @@ def _bound(runs: Runs) -> Iterator[Goal]:
 
 def _large(runs: Runs) -> Iterator[Goal]:
     suite = "large"
-    by_size = sorted(runs.of(suite, OURS), key=lambda record: -int(record.get("orders", 0)))
+    by_size = sorted(runs.of(suite, DIVIDED), key=lambda record: -int(record.get("orders", 0)))
     complete = [record for record in by_size if record not in failures(by_size)]
     text = "a complete plan that passes the check"
     yield Goal(suite, text, f"{len(complete)} of {len(by_size)}", complete == by_size if by_size else None)
@@ -159,6 +162,24 @@ def _large(runs: Runs) -> Iterator[Goal]:
     growth = complete[0]["first_s"] / complete[-1]["first_s"] if len(complete) > 1 else None
     text = "time to the first plan grows at most 2.3 times when orders double"
     yield _goal(suite, text, growth, 2.3, "{:.2f} times")
+
+
+def _territories(runs: Runs) -> Iterator[Goal]:
+    suite = "territories"
+    ratio = _mean(list(runs.ratios(suite, DIVIDED, OURS).values()))
+    yield _goal(suite, "within 2 % of the undivided plan in the mean", ratio, 1.02, "{:.3f} of its cost")
+
+
+def _changes(runs: Runs) -> Iterator[Goal]:
+    suite = "changes"
+    seconds = max((record["wall_s"] for record in runs.of(suite, AGAIN)), default=None)
+    yield _goal(suite, "a new plan within 5 s on the wall", seconds, 5.0, "{:.1f} s at worst")
+    ratio = _mean(list(runs.ratios(suite, AGAIN, OURS).values()))
+    text = "at least as cheap as one from nothing"
+    yield _goal(suite, text, ratio, 1.0, "{:.3f} of its cost")
+    ratio = _mean(list(runs.ratios(suite, AGAIN, LONG_AGAIN).values()))
+    text = "at most 5 % dearer than with 10 times as long"
+    yield _goal(suite, text, ratio, 1.05, "{:.3f} of its cost")
 
 
 def _master(runs: Runs) -> Iterator[Goal]:
@@ -180,7 +201,7 @@ def _time_limit(runs: Runs) -> Iterator[Goal]:
     late = [
         record["wall_s" if record["alone"] else "cpu_s"] - record["seconds"] - max(0.1 * record["seconds"], 5)
         for suite in runs.suites
-        for solver in (OURS, ROOMY, BOUND)
+        for solver in PUNCTUAL
         for record in runs.of(suite, solver)
         if record["status"] == "done"
     ]
@@ -196,5 +217,7 @@ _GOALS: dict[str, Callable[[Runs], Iterator[Goal]]] = {
     "compartments": _compartments,
     "bound": _bound,
     "large": _large,
+    "territories": _territories,
+    "changes": _changes,
     "master": _master,
 }

@@ -1,6 +1,7 @@
 """The problems of the benchmark by name: public instances, and generated days of a region."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
@@ -8,10 +9,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from optimizer import instances
+from optimizer.bench.changes import begun
 from optimizer.checks import ProblemError
 from optimizer.generator import RegionSize, generate
 from optimizer.problem import Place, Problem
+from optimizer.solution import Solution
 
+#: Names of generated days.
+GENERATED = re.compile("(region|tight|large|changed)-([0-9]+)-([0-9]+)")
 #: A tight day has one of so many compartments, but of each kind at least one.
 TIGHT = 3
 #: Compartments of each kind of a day on which they never bind.
@@ -22,17 +27,19 @@ def load(name: str, objective: str, data: Path) -> Problem:
     """
     Return the problem of a name.
 
-    It is the stem of a public instance, or ``region-ORDERS-SEED``, ``large-ORDERS-SEED`` or, with few
-    compartments, ``tight-ORDERS-SEED``.
+    It is the stem of a public instance, or ``region-ORDERS-SEED``, ``large-ORDERS-SEED``, with few
+    compartments ``tight-ORDERS-SEED`` or, under way and not as planned, ``changed-ORDERS-SEED``.
 
     Raises
     ------
     ProblemError
         If the name means nothing.
     """
-    kind, *numbers = name.split("-")
-    if kind in ("region", "tight", "large") and len(numbers) == 2 and all(n.isdecimal() for n in numbers):
-        problem = generate(int(numbers[1]), _size(kind, int(numbers[0])))
+    if (generated := GENERATED.fullmatch(name)) is not None:
+        kind, orders, day = generated[1], int(generated[2]), int(generated[3])
+        if kind == "changed":
+            return begun(_size(kind, orders), day)[0]
+        problem = generate(day, _size(kind, orders))
         return tightened(problem) if kind == "tight" else problem
     file = next((data / "instances").glob(f"*/{name}.txt"), None)
     if file is None:
@@ -40,6 +47,14 @@ def load(name: str, objective: str, data: Path) -> Problem:
             "instance", f"{name} is neither a generated day nor a file in {data / 'instances'}"
         )
     return instances.read(file.read_bytes(), objective)
+
+
+def plan_of(name: str) -> Solution | None:
+    """Return the plan by which a day has begun, if it has."""
+    generated = GENERATED.fullmatch(name)
+    if generated is None or generated[1] != "changed":
+        return None
+    return begun(_size("changed", int(generated[2])), int(generated[3]))[1]
 
 
 def _size(kind: str, num_orders: int) -> RegionSize:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from optimizer.solution import Solution
 
 Record = dict[str, Any]
-#: Processes that plan a large region.
+#: Processes that plan territories of a case that has the machine for itself.
 NUM_WORKERS = 2
 
 
@@ -69,13 +69,21 @@ def _ours(case: "Case", problem: "Problem", folder: Path) -> Record:
             first.update(first_s=progress.elapsed_s, first_cost=progress.cost_cents)
 
     solved = problems.roomy(problem) if case.solver == suites.ROOMY else problem
-    limits: dict[str, Any] = {"time_limit_s": case.seconds, "seed": case.seed, "on_progress": note}
-    if case.alone:
-        result = _in_parts(solved, limits)
+    seconds = case.seconds * (suites.LONG if case.solver == suites.LONG_AGAIN else 1)
+    limits: dict[str, Any] = {"time_limit_s": seconds, "seed": case.seed, "on_progress": note}
+    if case.solver == suites.DIVIDED:
+        result = _in_parts(solved, NUM_WORKERS if case.alone else 1, limits)
     else:
-        # The clock stands still while other processes have the core, as it does for the peers.
-        bound = case.solver == suites.BOUND
-        result = solve(solved, bound=bound, clock=time.process_time, **limits)
+        result = solve(
+            solved,
+            bound=case.solver == suites.BOUND,
+            start=problems.plan_of(case.instance)
+            if case.solver in (suites.AGAIN, suites.LONG_AGAIN)
+            else None,
+            # The clock stands still while other processes have the core, as it does for the peers.
+            clock=time.monotonic if case.alone else time.process_time,
+            **limits,
+        )
     record: Record = {
         **first,
         "phases": {phase.phase: phase.seconds for phase in result.phases},
@@ -91,14 +99,14 @@ def _ours(case: "Case", problem: "Problem", folder: Path) -> Record:
     return {**record, **_outcome(problem, result.solution)}
 
 
-def _in_parts(problem: "Problem", limits: dict[str, Any]) -> "Result":
-    """Plan a large region with all cores."""
+def _in_parts(problem: "Problem", workers: int, limits: dict[str, Any]) -> "Result":
+    """Plan in territories, so many at once."""
     from optimizer.regions.parts import solve_in_parts
     from optimizer.regions.workers import processes
 
-    executor = processes(NUM_WORKERS)
+    executor = processes(workers)
     try:
-        return solve_in_parts(problem, executor=executor, workers=NUM_WORKERS, **limits)
+        return solve_in_parts(problem, executor=executor, workers=workers, **limits)
     finally:
         executor.shutdown(cancel_futures=True)
 

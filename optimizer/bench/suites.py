@@ -12,6 +12,11 @@ OURS = "ours"
 ROOMY = "ours, rows lifted"
 #: Ours with a proof of how good the plan is.
 BOUND = "ours, bound"
+#: Ours on territories of the problem.
+DIVIDED = "ours, in territories"
+#: Ours on a day that is under way, beginning with its plan; and the same for so many times as long.
+AGAIN, LONG_AGAIN = "ours, from its plan", "ours, from its plan, 10 times as long"
+FROM_PLAN, LONG = (AGAIN, LONG_AGAIN), 10
 #: Building the master's model.
 MASTER = "master"
 #: Peers by name, with whether a seed changes what they find.
@@ -47,6 +52,8 @@ VRPDO = tuple(
 #: A day of so many orders gives every solver so many seconds.
 REGIONAL = {100: 30, 300: 60, 1000: 120}
 BOUND_ORDERS, BOUND_SECONDS = 30, 120
+#: Whoever waits for a new plan waits 5 s; a part of them is for reading the problem and the plan.
+CHANGED_ORDERS, CHANGED_SECONDS = 300, 4
 LARGE_ORDERS, LARGE_SECONDS = 5_000, 600
 QUICK_SECONDS = 3
 
@@ -187,7 +194,18 @@ SUITES: dict[str, Suite] = {
                 (f"large-{orders}-1", LARGE_SECONDS, SEEDS[:1])
                 for orders in (LARGE_ORDERS, LARGE_ORDERS // 2)
             ),
-            solvers=(OURS,),
+            solvers=(DIVIDED,),
+            alone=True,
+        ),
+        Suite(
+            name="territories",
+            instances=tuple((f"region-1000-{day}", REGIONAL[1000], SEEDS[:1]) for day in (1, 2, 3)),
+            solvers=(OURS, DIVIDED),
+        ),
+        Suite(
+            name="changes",
+            instances=tuple((f"changed-{CHANGED_ORDERS}-{day}", CHANGED_SECONDS, SEEDS) for day in (1, 2, 3)),
+            solvers=(OURS, AGAIN, LONG_AGAIN),
             alone=True,
         ),
         Suite(name="master", instances=(("region-300-1", 30, SEEDS[:1]),), solvers=(MASTER,)),

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from optimizer.bench.goals import goals
-from optimizer.bench.suites import BOUND, OURS
+from optimizer.bench.goals import RELIABLE, goals
+from optimizer.bench.suites import OURS
 from optimizer.bench.summary import (
     Measure,
     Runs,
@@ -104,7 +104,8 @@ def _known(runs: Runs, suite: str, instance: str) -> str:
 
 
 def _vehicles(runs: Runs, suite: str, instance: str) -> str:
-    return _number(mean_of(runs.of(suite, OURS, instance) or runs.of(suite, BOUND, instance), "vehicles"), 1)
+    records = (runs.of(suite, solver, instance) for solver in RELIABLE)
+    return _number(next((mean_of(some, "vehicles") for some in records if some), None), 1)
 
 
 def _number(value: float | None, digits: int) -> str:

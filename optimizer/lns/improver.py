@@ -136,12 +136,14 @@ class Improver:
         for name in ("orders", "taken", "total"):
             getattr(target, name)[:] = getattr(source, name)
 
-    def construct(self, assignment: Mapping[int, int], should_stop: Callable[[], bool]) -> None:
+    def construct(
+        self, assignment: Mapping[int, int], should_stop: Callable[[], bool], *, at_any_price: bool
+    ) -> None:
         """
-        Insert what is left out, whatever it costs: each order where it is assigned, then wherever it fits.
+        Insert what is left out: each order where it is assigned, then wherever it fits.
 
-        What is not worth its cost goes again when the plan is improved; asking for it here would never open a
-        vehicle whose first order alone does not pay.
+        At any price is for a plan from nothing, or no vehicle would be opened whose first order alone does
+        not pay; what is not worth its cost goes again when the plan is improved.
         """
         data, state = self.packing.data, self.current
         for only in (self.packing.only(assignment), data):
@@ -152,11 +154,11 @@ class Improver:
                 if should_stop():
                     break
                 part = waiting[first : first + CHUNK].copy()
-                self._insert(only, part)
+                self._insert(only, part, at_any_price)
         self._copy(state, self.tried)
         self._copy(state, self.best)
 
-    def _insert(self, data: Data, orders: Ints) -> None:
+    def _insert(self, data: Data, orders: Ints, at_any_price: bool) -> None:
         touched = np.zeros(len(data.vehicle_class), dtype=np.int64)
         recreate(
             data,
@@ -164,7 +166,7 @@ class Improver:
             orders,
             len(orders),
             self._is_open,
-            True,
+            at_any_price,
             0.0,
             self._random,
             touched,
@@ -248,11 +250,14 @@ class Improver:
         ]
         return self._search.with_homeward([*self._search.columns(tours), *self._kept])
 
-    def gather(self) -> None:
-        """Put the routes harvested since the last time into the pool."""
+    def gather(self, should_stop: Callable[[], bool]) -> None:
+        """Put the routes harvested since the last time into the pool, latest first, until told to stop."""
         rows = self._harvest[: self._harvest_size[0]].tolist()
         self._harvest_size[0] = 0
-        self._search.columns([self._tour(row[0], row[2 : 2 + row[1]]) for row in rows])
+        for row in reversed(rows):
+            if should_stop():
+                break
+            self._search.columns([self._tour(row[0], row[2 : 2 + row[1]])])
 
     def _tour(self, vehicle_class: int, row: list[int]) -> Tour:
         return repaired(self._search.day.classes[vehicle_class], self.packing.legs(row, vehicle_class))

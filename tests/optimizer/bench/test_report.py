@@ -133,7 +133,7 @@ def test_a_large_day_is_judged_by_memory_first_plan_and_growth() -> None:
     suite = Suite(
         name="large",
         instances=(("large-200-1", 9, (1,)), ("large-100-1", 9, (1,))),
-        solvers=(OURS,),
+        solvers=(suites.DIVIDED,),
         alone=True,
     )
     large, half = (
@@ -152,6 +152,34 @@ def test_a_large_day_is_judged_by_memory_first_plan_and_growth() -> None:
     slow, fat, poor = {**large, "first_s": 24.0}, {**large, "peak_mib": 5_000}, {**large, "first_cost": 1_060}
     for worse in (slow, fat, poor, {**large, "wall_s": 15.0}):
         assert list(verdicts(suite, [worse, half]).values()).count(False) == 1
+
+
+def test_territories_are_compared_with_the_undivided_plan() -> None:
+    suite = Suite(name="territories", instances=(("region-100-1", 9, (1,)),), solvers=(OURS, suites.DIVIDED))
+    whole, close, far = (
+        a_record(case, cost=cost)
+        for case, cost in zip([*suite.cases(), [*suite.cases()][1]], (1_000, 1_020, 1_021), strict=True)
+    )
+
+    assert next(iter(verdicts(suite, [whole, close]).values())) is True
+    assert next(iter(verdicts(suite, [whole, far]).values())) is False
+
+
+@pytest.mark.parametrize(
+    ("wall_s", "costs", "expected"),
+    [
+        (4.9, (1_000, 1_000, 960), [True, True, True]),
+        (5.1, (1_000, 1_001, 950), [False, False, False]),
+    ],
+)
+def test_a_new_plan_is_judged_by_its_time_and_by_what_more_time_would_bring(
+    wall_s: float, costs: tuple[int, int, int], expected: list[bool]
+) -> None:
+    suite = suites.SUITES["changes"].shortened()
+    cost_of = dict(zip((OURS, suites.AGAIN, suites.LONG_AGAIN), costs, strict=True))
+    records = [a_record(case, cost=cost_of[case.solver], wall_s=wall_s) for case in suite.cases()]
+
+    assert list(verdicts(suite, records).values())[:3] == expected
 
 
 def test_bounds_are_counted_and_their_gaps_judged() -> None:

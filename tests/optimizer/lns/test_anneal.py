@@ -89,7 +89,7 @@ def test_a_plan_stays_a_plan_and_the_best_one_never_gets_dearer(
     problem: Problem, seed: int, temperature: float
 ) -> None:
     improver = _improver(_search(problem), seed)
-    improver.construct({}, _never)
+    improver.construct({}, _never, at_any_price=True)
     start_cents = improver.cents
 
     for _ in range(3):
@@ -108,7 +108,7 @@ def test_equal_seeds_give_equal_plans(problem: Problem, seed: int) -> None:
     plans = []
     for _ in range(2):
         improver = _improver(_search(problem), seed)
-        improver.construct({}, _never)
+        improver.construct({}, _never, at_any_price=True)
         improver.run(30, 500.0, 5.0)
         plans.append([_row(improver.best, vehicle) for vehicle in range(len(improver.best.routes) - 1)])
 
@@ -120,7 +120,7 @@ def test_equal_seeds_give_equal_plans(problem: Problem, seed: int) -> None:
 def test_routes_with_orders_that_are_not_packed_are_kept_as_they_are(problem: Problem, seed: int) -> None:
     search = _search(problem)
     first = _improver(search, seed)
-    first.construct({}, _never)
+    first.construct({}, _never, at_any_price=True)
     search.incumbent = first.columns()
     closed = next((order for column in search.incumbent for order, _ in column.orders), None)
     assume(closed is not None)
@@ -144,7 +144,7 @@ def test_routes_with_orders_that_are_not_packed_are_kept_as_they_are(problem: Pr
 @some
 def test_harvested_routes_are_feasible_and_differ(problem: Problem, seed: int) -> None:
     improver = _improver(_search(problem), seed)
-    improver.construct({}, _never)
+    improver.construct({}, _never, at_any_price=True)
     improver.run(40, 500.0, 5.0)
     data, state = improver.packing.data, improver.tried
 

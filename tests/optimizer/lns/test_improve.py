@@ -39,7 +39,7 @@ def _improved(
     )
     improvement = Improvement(search, seed, budget)
     if start is None:
-        improvement.construct(assignment, _never)
+        improvement.construct(assignment, _never, at_any_price=True)
     else:
         search.incumbent = start.incumbent
     improvement.run(assignment, goes_on=start is not None)

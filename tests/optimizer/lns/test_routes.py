@@ -17,6 +17,7 @@ from optimizer.lns.arrays import (
     LATEST,
     LENGTH,
     LONGEST,
+    ON_BOARD,
     ORDER,
     PICKUP_FROM,
     RIDE,
@@ -144,7 +145,9 @@ def _tightened(
         return replace(kind, latest_s=int(limits[LATEST]))
     if what == "load":
         dimension = random.randrange(4)
-        limits[CAPACITY + dimension] = outcome.max_load[dimension] - less
+        # What is on board fits.
+        least = limits[ON_BOARD + dimension]
+        limits[CAPACITY + dimension] = max(least, outcome.max_load[dimension] - less)
         capacity = [*kind.capacity]
         capacity[dimension] -= kind.capacity[dimension] - int(limits[CAPACITY + dimension])
         return replace(kind, capacity=(capacity[0], capacity[1], capacity[2], capacity[3]))
