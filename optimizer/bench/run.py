@@ -71,17 +71,15 @@ def _ours(case: "Case", problem: "Problem", folder: Path) -> Record:
     solved = problems.roomy(problem) if case.solver == suites.ROOMY else problem
     seconds = case.seconds * (suites.LONG if case.solver == suites.LONG_AGAIN else 1)
     limits: dict[str, Any] = {"time_limit_s": seconds, "seed": case.seed, "on_progress": note}
+    # The clock stands still while other processes have the core, as it does for the peers.
+    limits["clock"] = time.monotonic if case.alone else time.process_time
     if case.solver == suites.DIVIDED:
-        result = _in_parts(solved, NUM_WORKERS if case.alone else 1, limits)
+        result = _in_parts(solved, limits, at_once=case.alone)
     else:
         result = solve(
             solved,
             bound=case.solver == suites.BOUND,
-            start=problems.plan_of(case.instance)
-            if case.solver in (suites.AGAIN, suites.LONG_AGAIN)
-            else None,
-            # The clock stands still while other processes have the core, as it does for the peers.
-            clock=time.monotonic if case.alone else time.process_time,
+            start=None if case.solver not in suites.FROM_PLAN else problems.plan_of(case.instance),
             **limits,
         )
     record: Record = {
@@ -99,12 +97,15 @@ def _ours(case: "Case", problem: "Problem", folder: Path) -> Record:
     return {**record, **_outcome(problem, result.solution)}
 
 
-def _in_parts(problem: "Problem", workers: int, limits: dict[str, Any]) -> "Result":
-    """Plan in territories, so many at once."""
+def _in_parts(problem: "Problem", limits: dict[str, Any], *, at_once: bool) -> "Result":
+    """Plan in territories, on all cores or on this one, one after the other."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from optimizer.regions.parts import solve_in_parts
     from optimizer.regions.workers import processes
 
-    executor = processes(workers)
+    workers = NUM_WORKERS if at_once else 1
+    executor = processes(workers) if at_once else ThreadPoolExecutor(workers)
     try:
         return solve_in_parts(problem, executor=executor, workers=workers, **limits)
     finally:
