@@ -56,13 +56,18 @@ def show(
     console.print(_runs(runs))
     if books.final_states["left_out"]:
         console.print(_left_out(orders))
-    bound = plan["lower_bound_cents"]
     console.print(
         f"Plan: {_euro(plan['cost_cents'])} with penalties, "
-        f"{plan['num_carried']} orders carried, {plan['num_left_out']} left out; "
-        + (f"lower bound {_euro(bound)}." if bound else "no bound computed.")
+        f"{plan['num_carried']} orders carried, {plan['num_left_out']} left out; " + f"{_bound(plan)}."
     )
     console.print(f"{books.events} events handled.")
+
+
+def _bound(plan: Mapping[str, Any]) -> str:
+    """Say what any plan would cost at least, or why that is not known."""
+    if plan["gap"] is None:
+        return str(plan["bound_reason"] or "no bound computed")
+    return f"at least {_euro(plan['lower_bound_cents'])} (gap {plan['gap']:.2%}, {plan['bound_reason']})"
 
 
 def _orders(books: Books) -> Table:

@@ -116,6 +116,9 @@ def test_a_dispatcher_closes_plans_watches_and_releases(clock: Clock) -> None:
     assert (plan["state"], plan["num_carried"], plan["lower_bound_cents"]) == ("proposed", 1, None)
     assert len(plan["solution"]["routes"]) == 1
 
+    [listed] = client.get(f"{API}/pools/{village.pool.pk}/plans/").data
+    assert listed == {name: value for name, value in plan.items() if name != "solution"}
+
     clock.moment = at(9, 10)
     assert client.post(f"{API}/plans/{plan['id']}/release/").data["state"] == "released"
     day = client.get(f"{API}/pools/{village.pool.pk}/day/").data

@@ -29,6 +29,7 @@ from logistics.api.serializers.dispatch import (
     DaySerializer,
     PlanInputSerializer,
     PlanSerializer,
+    PlanSummarySerializer,
     PoolInputSerializer,
     PoolSerializer,
 )
@@ -94,6 +95,7 @@ __all__ = [
     "ParcelSpecSerializer",
     "PlanInputSerializer",
     "PlanSerializer",
+    "PlanSummarySerializer",
     "PoolInputSerializer",
     "PoolSerializer",
     "ProvisioningTokenInputSerializer",

@@ -42,8 +42,8 @@ class PlanInputSerializer(serializers.Serializer[Any]):
     seed = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=0)
 
 
-class PlanSerializer(serializers.ModelSerializer[Plan]):
-    """A plan: progress while it is computed, routes and what is left out afterwards."""
+class PlanSummarySerializer(serializers.ModelSerializer[Plan]):
+    """A plan without its routes: progress while it is computed, figures afterwards."""
 
     gap = serializers.FloatField(
         read_only=True,
@@ -53,14 +53,13 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
     relaxed = serializers.ListField(
         child=serializers.CharField(), help_text="Constraints and costs that the bound does not know of."
     )
-    solution = SolutionSerializer(allow_null=True)
     progress = serializers.JSONField(
         help_text="Phase, fraction of the budget, cost and orders carried so far."
     )
 
     class Meta:
         model = Plan
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "pool",
             "state",
@@ -75,11 +74,19 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
             "relaxed",
             "num_carried",
             "num_left_out",
-            "solution",
             "error",
             "created_at",
             "finished_at",
         )
+
+
+class PlanSerializer(PlanSummarySerializer):
+    """A plan with its routes and what is left out."""
+
+    solution = SolutionSerializer(allow_null=True)
+
+    class Meta(PlanSummarySerializer.Meta):
+        fields = (*PlanSummarySerializer.Meta.fields, "solution")
 
 
 class DaySerializer(serializers.Serializer[Any]):

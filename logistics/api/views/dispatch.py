@@ -22,6 +22,7 @@ from logistics.api.serializers import (
     LockerSerializer,
     PlanInputSerializer,
     PlanSerializer,
+    PlanSummarySerializer,
     PoolInputSerializer,
     PoolSerializer,
 )
@@ -103,11 +104,12 @@ class PoolDayView(APIView):
 class PoolPlansView(APIView):
     """Plans of a pool."""
 
-    @extend_schema(responses=PlanSerializer(many=True), operation_id="pool_plans_list")
+    @extend_schema(responses=PlanSummarySerializer(many=True), operation_id="pool_plans_list")
     def get(self, request: Request, pool_id: UUID) -> Response:
-        """List the plans of a pool, the newest first."""
+        """List the plans of a pool, the newest first, without their routes."""
         pool = dispatched_pool(request, pool_id)
-        return Response(PlanSerializer(pool.plans.order_by("-created_at")[:50], many=True).data)
+        newest = pool.plans.defer("solution", "problem").order_by("-created_at")[:50]
+        return Response(PlanSummarySerializer(newest, many=True).data)
 
     @extend_schema(request=PlanInputSerializer, responses={202: PlanSerializer})
     def post(self, request: Request, pool_id: UUID) -> Response:
