@@ -13,7 +13,8 @@ shop, it is that of its groups of which some, but not all points are in :math:`V
 counted here so that no group is counted twice. Where the best such route is too long or takes too much time,
 a second table charges each metre or second with a rate :math:`\lambda \ge 0`; with :math:`R` of them left,
 :math:`C_\lambda(V, v) - \lambda R` is a bound, too. Where there are more places than bits, near ones are
-joined, shops with shops and points with points, and ways between them are the shortest of any.
+joined, shops with shops and points with points; ways between them are the shortest of any, and only from a
+joined place may the next visit be at the same one.
 
 References
 ----------
@@ -172,7 +173,7 @@ def fill_completions(least: Floats, cents: Floats, end_cents: Floats, gains: Flo
         for here in range(num_places + 1):
             best = end_cents[here] if here < num_places else np.inf
             for there in range(num_places):
-                if there != here and not places >> there & 1:
+                if not places >> there & 1:
                     after = cents[here, there] - gains[places, there] + least[places | 1 << there, there]
                     best = min(best, after)
             least[places, here] = best
@@ -200,7 +201,8 @@ class Completions:
         self._place_of = {node: place for place, nodes in enumerate(parts) for node in nodes}
         self._cents, self._end_cents = _shortest(cents, parts), _ends(end_cents, parts)
         self._measures = [
-            Measure(_shortest(one.ways, parts), _ends(one.ends, parts), one.limit) for one in (length, time)
+            Measure(np.nan_to_num(_shortest(one.ways, parts), posinf=0.0), _ends(one.ends, parts), one.limit)
+            for one in (length, time)
         ]
         self._rates = np.zeros(2)
         self._rated = np.zeros((1 << len(parts), len(parts) + 1))
@@ -284,9 +286,15 @@ class Completions:
 
 
 def _shortest(ways: Floats, parts: Sequence[Sequence[int]]) -> Floats:
-    """Return the shortest ways between joined nodes, and from the start, which is the last row."""
+    """
+    Return the shortest ways between joined nodes, and from the start, which is the last row.
+
+    From one node to the next of the same part is a way, too, but none leads from a node to itself.
+    """
     rows = [*parts, [len(ways) - 1]]
-    shortest = [[ways[np.ix_(row, nodes)].min() for nodes in parts] for row in rows]
+    onward = ways.copy()
+    np.fill_diagonal(onward, np.inf)
+    shortest = [[onward[np.ix_(row, nodes)].min() for nodes in parts] for row in rows]
     return np.array(shortest, dtype=float).reshape(len(rows), len(parts))
 
 
