@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, median
 
 from optimizer.bench.runner import Record
-from optimizer.bench.suites import AGAIN, BOUND, DIVIDED, LONG_AGAIN, MASTER, OURS, ROOMY, USUAL_PEERS
+from optimizer.bench.suites import AGAIN, BOUND, DIVIDED, LONG_AGAIN, MASTER, OURS, PEERS, ROOMY
 from optimizer.bench.summary import Runs, cost, extra_vehicles, failures, gap_percent, proven_gap_percent
 
 #: Ours, whose plans must keep the rules, and may not take longer than said.
@@ -62,7 +62,7 @@ def _li_lim(runs: Runs) -> Iterator[Goal]:
     mean = _mean(list(runs.means(suite, OURS, gap_percent).values()))
     yield _goal(suite, "mean gap to the best known at most 0.10 %", mean, 0.10, "{:.3f} %")
     yield _goal(suite, "worst gap at most 0.8 %", max(gaps, default=None), 0.8, "{:.3f} %")
-    for peer in USUAL_PEERS:
+    for peer in PEERS:
         theirs = _mean(list(runs.means(suite, peer, gap_percent).values()))
         if mean is None or theirs is None:
             yield Goal(suite, f"mean gap below {peer}", "not run", None)

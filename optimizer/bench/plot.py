@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 #: Gaps below are drawn here, for the axis is logarithmic.
 LEAST_GAP_PERCENT = 0.01
-_STYLES = {"ours": "-", "pyvrp": "--", "pyvrp 15": "-.", "ortools": ":", "vroom": (0, (1, 1, 4, 1))}
+_STYLES = {"ours": "-", "pyvrp": "--", "ortools": ":", "vroom": (0, (1, 1, 4, 1))}
 
 
 def write(runs: Runs, file: Path) -> None:

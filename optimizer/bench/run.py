@@ -137,11 +137,9 @@ def peer_named(name: str) -> Any:
         from optimizer.peers import ortools
 
         return ortools.solve
-    from functools import partial
-
     from optimizer.peers import pyvrp
 
-    return partial(pyvrp.solve, num_neighbours=15) if name == "pyvrp 15" else pyvrp.solve
+    return pyvrp.solve
 
 
 def _outcome(problem: "Problem", solution: "Solution") -> Record:

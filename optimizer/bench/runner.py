@@ -21,7 +21,7 @@ from optimizer.bench.suites import GIVEN_OURS, Case
 
 Record = dict[str, Any]
 #: Packages that the peers need.
-PACKAGES = {"pyvrp": "pyvrp", "pyvrp 15": "pyvrp", "ortools": "ortools", "vroom": "pyvroom"}
+PACKAGES = {"pyvrp": "pyvrp", "ortools": "ortools", "vroom": "pyvroom"}
 #: A case that takes so many times its seconds, and so many seconds more, is ended.
 PATIENCE, GRACE_S = 4.0, 180.0
 #: Every so many seconds the memory of a run is looked at.

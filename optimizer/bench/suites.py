@@ -20,10 +20,7 @@ FROM_PLAN, LONG = (AGAIN, LONG_AGAIN), 10
 #: Building the master's model.
 MASTER = "master"
 #: Peers by name, with whether a seed changes what they find.
-PEERS: dict[str, bool] = {"pyvrp": True, "pyvrp 15": True, "ortools": False, "vroom": False}
-#: With 15 neighbours instead of 50 PyVRP gets on faster where windows are wide, as they are in regional days.
-USUAL_PEERS = ("pyvrp", "ortools", "vroom")
-QUICKER_PEERS = ("pyvrp 15", "ortools", "vroom")
+PEERS: dict[str, bool] = {"pyvrp": True, "ortools": False, "vroom": False}
 #: What the name of a peer ends with if it is given our assignment of orders to places.
 GIVEN_OURS = ", our assignment"
 
@@ -100,14 +97,14 @@ class Suite:
     instances
         With their seconds and seeds.
     given_ours
-        Peers that run once more, on our assignment of orders to places.
+        Peers run once more, on our assignment of orders to places.
     """
 
     name: str
     instances: tuple[tuple[str, int, tuple[int, ...]], ...]
     solvers: tuple[str, ...]
     objective: str = Objective.COST
-    given_ours: tuple[str, ...] = ()
+    given_ours: bool = False
     alone: bool = False
 
     def cases(self) -> Iterator[Case]:
@@ -117,7 +114,7 @@ class Suite:
                 tried = seeds if PEERS.get(solver, True) else seeds[:1]
                 for seed in tried:
                     yield self._case(instance, solver, seed, seconds)
-        for peer in self.given_ours:
+        for peer in PEERS if self.given_ours else ():
             for instance, seconds, seeds in self.instances:
                 for seed in seeds:
                     yield replace(self._case(instance, peer + GIVEN_OURS, seed, seconds), after_ours=True)
@@ -157,12 +154,12 @@ SUITES: dict[str, Suite] = {
                 *((name, 30, SEEDS) for name in (*LI_LIM_100, *LI_LIM_200)),
                 *((name, 30, SEEDS[:1]) for name in LI_LIM_REST),
             ),
-            solvers=(OURS, *USUAL_PEERS),
+            solvers=(OURS, *PEERS),
         ),
         Suite(
             name="vehicles",
             instances=tuple((name, 60, SEEDS) for name in (*LI_LIM_100, *LI_LIM_200)),
-            solvers=(OURS, *USUAL_PEERS),
+            solvers=(OURS, *PEERS),
             objective=Objective.VEHICLES,
         ),
         Suite(name="vrpdo", instances=tuple((name, 30, SEEDS) for name in VRPDO), solvers=(OURS,)),
@@ -174,7 +171,7 @@ SUITES: dict[str, Suite] = {
                 for day in (1, 2, 3)
             ),
             solvers=(OURS, *PEERS),
-            given_ours=QUICKER_PEERS,
+            given_ours=True,
         ),
         Suite(
             name="compartments",

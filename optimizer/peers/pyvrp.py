@@ -16,8 +16,6 @@ from math import lcm
 from typing import Any
 
 import pyvrp
-from pyvrp.search import NeighbourhoodParams
-from pyvrp.solve import SolveParams
 
 from optimizer.day import Day, Shipment, VehicleClass, Windows
 from optimizer.peers.view import Route, View, possible, prize_cents, restrictions, view
@@ -30,10 +28,8 @@ LEAST_CAPACITY = 10**6
 TIED_AMOUNT, TIED_ROOM = 10**5, 10**11
 
 
-def solve(
-    day: Day, shipments: Sequence[Shipment], seconds: float, seed: int, *, num_neighbours: int | None = None
-) -> list[Route]:
-    """Plan shipments for some CPU seconds; ``None`` leaves the number of neighbours at PyVRP's default."""
+def solve(day: Day, shipments: Sequence[Shipment], seconds: float, seed: int) -> list[Route]:
+    """Plan shipments for some CPU seconds."""
     chosen = possible(day, shipments)
     found = pyvrp.solve(
         _data(day, chosen),
@@ -41,15 +37,8 @@ def solve(
         seed,
         collect_stats=False,
         display=False,
-        params=_params(num_neighbours),
     )
     return [_route(day, chosen, route) for route in found.best.routes() if route.is_feasible()]
-
-
-def _params(num_neighbours: int | None) -> SolveParams:
-    if num_neighbours is None:
-        return SolveParams()
-    return SolveParams(neighbourhood=NeighbourhoodParams(num_neighbours=num_neighbours))
 
 
 class _OutOfTime:
