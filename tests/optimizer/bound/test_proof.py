@@ -207,6 +207,26 @@ def test_few_labels_prove_less_but_nothing_wrong(seed: int, beam: int) -> None:
     assert priced.least <= least_by_enumeration(pricer, duals) + 1e-5
 
 
+def test_what_can_be_brought_to_a_place_before_or_behind_its_shop_is_counted_in_good_time() -> None:
+    # On a road: the farm, its point, the bakery, and a point for whose goods the first one would do as well.
+    places = [
+        a_place(name, km) for name, km in zip(("farm", "near", "bakery", "far"), (1, 3, 5, 7), strict=True)
+    ]
+    orders = [
+        an_order("eggs", pickup="farm", to="near"),
+        an_order("rolls", pickup="bakery", to={"near": 0, "far": 0}),
+    ]
+    day = Day(
+        a_problem(places=[*places, a_place("depot", 8)], orders=orders, vehicles=[a_vehicle(end="depot")])
+    )
+    duals = Duals(orders=np.array([130.0, 140.0]), rows={}, classes=np.zeros(1))
+
+    priced = Pricer(day, Room(day), day.classes[0]).price(duals, (), beam=10**5, should_stop=lambda: False)
+
+    # The vehicle costs 100, 8 km cost 160; three terms may have been rounded by half a cent each.
+    assert priced.least == pytest.approx(260 - 270, abs=1.6)
+
+
 @given(st.integers(0, 10**6), st.integers(2, 4), st.sampled_from((600, 4_000)))
 @settings(deadline=None, max_examples=40)
 def test_joined_places_do_not_change_the_best_route(seed: int, most: int, ride_s: int) -> None:
