@@ -15,6 +15,9 @@ HOT, WARM, COLD = 1.0, 0.3, 0.01
 BATCH, BATCH_S = 50, 0.05
 #: Part of the time between two looks at the best plan.
 LOOK = 0.02
+#: Part of the time that is left for the last choice among all routes; half of it is for putting those on the
+#: clock that annealing came by.
+CHOOSING = 0.04
 #: Where orders have no choice and nothing was promised, PyVRP sees all there is: the part of each start that
 #: it gets then, its rounds on the best plan, and the time that is left to anneal afterwards.
 ROUNDS, NUM_ROUNDS, COOLING = 0.7, 5, 0.1
@@ -109,7 +112,12 @@ class Improvement:
         if not self._has_choice():
             self._rounds(self._budget.spent(), 1 - COOLING, NUM_ROUNDS)
         improver.load(self._search.incumbent)
-        self._anneal(improver, 1.0, WARM)
+        if self._budget.iterations is None:
+            self._anneal(improver, 1 - CHOOSING, WARM)
+            improver.gather(self._until(1 - CHOOSING / 2))
+        else:
+            self._anneal(improver, 1.0, WARM)
+            improver.gather(self._budget.should_stop)
         self._budget.decide()
 
     def _start(self, improver: Improver, assignment: Mapping[int, int]) -> None:
@@ -122,10 +130,12 @@ class Improvement:
             ends = begun + (STARTING - begun) * (number + 1) / NUM_STARTS
             if self._has_choice():
                 self._anneal(improver, ends, HOT)
+                improver.gather(self._budget.should_stop)
                 self._budget.decide()
                 continue
             now = self._budget.spent()
             self._anneal(improver, now + (ends - now) * (1 - ROUNDS), HOT)
+            improver.gather(self._budget.should_stop)
             best = min(best, self._search.incumbent, key=self._search.cost_of)
             # PyVRP goes on from this start, even if another one was better.
             self._search.incumbent = improver.columns()
@@ -170,7 +180,6 @@ class Improvement:
                 looked = spent
                 self._adopt(improver)
         self._adopt(improver)
-        improver.gather(self._budget.should_stop)
 
     def _run(self, improver: Improver, temperature: float) -> None:
         """Anneal for a batch of iterations."""

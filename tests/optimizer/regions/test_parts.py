@@ -67,6 +67,17 @@ def test_a_region_in_parts_gets_one_plan(region: Problem) -> None:
     assert result.iterations >= len(executor.tasks)
 
 
+def test_a_territory_whose_time_is_over_offers_other_routes_too(region: Problem) -> None:
+    first = plan_territory(Task(territory=split(region, 45)[0], time_limit_s=60.0, seed=1, iterations=2))
+    (again,) = regroup(region, first.solution, seed=1, size=45)
+    seconds = count(0.0, 0.06)
+
+    answer = plan_territory(Task(territory=again, time_limit_s=100.0, seed=1, clock=lambda: next(seconds)))
+
+    assert answer.iterations > 0
+    assert answer.others
+
+
 def test_one_worker_and_two_find_the_same(region: Problem) -> None:
     with ThreadPoolExecutor(2) as two:
         results = [in_parts(region, Here()), in_parts(region, two, workers=2)]
