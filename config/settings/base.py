@@ -132,10 +132,9 @@ SPECTACULAR_SETTINGS = {
 
 #: Seconds that the solver gets for the plan that the cut-off asks for.
 PLAN_BUDGET_S = env.float("PLAN_BUDGET_S", default=30.0)
-#: A plan of more orders is made in territories of about so many; workers that plan them at the same time, on
-#: all machines.
-PLAN_UNDIVIDED_ORDERS = env.int("PLAN_UNDIVIDED_ORDERS", default=400)
-PLAN_TERRITORY_ORDERS = env.int("PLAN_TERRITORY_ORDERS", default=250)
+#: A plan of twice as many orders is made in territories of at least so many; workers that plan them at the
+#: same time, on all machines.
+PLAN_TERRITORY_ORDERS = env.int("PLAN_TERRITORY_ORDERS", default=2_500)
 PLAN_WORKERS = env.int("PLAN_WORKERS", default=2)
 
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")

@@ -21,6 +21,7 @@ from logistics.states import IN_COMPUTATION, PlanState, PoolState
 from optimizer import io
 from optimizer.feasibility import violations
 from optimizer.problem import Problem
+from optimizer.regions.territories import how_many
 from optimizer.solution import Solution
 
 #: How long the solver may take beyond its budget before it counts as hanging.
@@ -84,12 +85,17 @@ def compute(claim: intents.Claim, *, plan_id: str) -> None:
     problem = planning.problem_of(plan.pool)
     plan.advance(PlanState.RUNNING)
     Plan.objects.filter(pk=plan.pk).update(problem_digest=planning.digest(problem))
-    if len(problem.orders) > settings.PLAN_UNDIVIDED_ORDERS:
+    if num_territories(problem) > 1:
         with transaction.atomic():
             claim.finish()
             intents.ask("logistics.divide_plan", key=str(plan.pk), plan_id=str(plan.pk))
         return
     conclude(claim, plan, problem, time_limit_s=plan.budget_s, bound=_is_provable(plan, problem))
+
+
+def num_territories(problem: Problem) -> int:
+    """Return into how many territories a problem is divided."""
+    return how_many(len(problem.orders), settings.PLAN_WORKERS, settings.PLAN_TERRITORY_ORDERS)
 
 
 def conclude(claim: intents.Claim, plan: Plan, problem: Problem, **limits: Any) -> None:

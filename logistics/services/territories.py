@@ -21,7 +21,7 @@ from logistics.solver import SolverFailed
 from logistics.states import UNPLANNED, PlanState, TerritoryState
 from optimizer import io
 from optimizer.regions import territories
-from optimizer.regions.parts import END, FAMILIES, NUM_OTHERS
+from optimizer.regions.parts import END, FAMILIES, NUM_OTHERS, end_s
 from optimizer.solution import Solution
 from optimizer.travel.model import with_matrices
 
@@ -32,7 +32,7 @@ def divide(claim: intents.Claim, *, plan_id: str) -> None:
     if plan is None:
         return
     problem = planning.problem_of(plan.pool)
-    parts = territories.split(with_matrices(problem), settings.PLAN_TERRITORY_ORDERS)
+    parts = territories.split(with_matrices(problem), plans.num_territories(problem))
     document = io.problem_to_json(problem)
     with transaction.atomic():
         claim.finish()
@@ -84,8 +84,8 @@ def recombine(claim: intents.Claim, *, plan_id: str, family: int) -> None:
         parts = territories.regroup(
             with_matrices(problem),
             whole,
+            plans.num_territories(problem),
             seed=plan.seed + family + 1,
-            size=settings.PLAN_TERRITORY_ORDERS,
         )
         with transaction.atomic():
             claim.finish()
@@ -96,7 +96,7 @@ def recombine(claim: intents.Claim, *, plan_id: str, family: int) -> None:
         claim,
         plan,
         problem,
-        time_limit_s=END * plan.budget_s,
+        time_limit_s=end_s(plan.budget_s, len(problem.orders)),
         start=io.start_to_json(whole, routes),
         options=("--iterations", "0"),
     )
@@ -125,7 +125,8 @@ def _in_work(claim: intents.Claim, plan_id: UUID | str) -> Plan | None:
 
 def _write(plan: Plan, parts: Sequence[territories.Territory], *, family: int) -> None:
     """Write a family of territories, and ask for their plans."""
-    share = FAMILIES[family] * (1 - END) * plan.budget_s
+    num_orders = sum(len(part.orders) for part in parts)
+    share = FAMILIES[family] * (plan.budget_s - end_s(plan.budget_s, num_orders))
     rows = Territory.objects.bulk_create(
         Territory(
             plan=plan,

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 #: Processes that plan territories of a case that has the machine for itself.
 NUM_WORKERS = 2
+#: A plan is near to the last one if it costs so many times as much at most.
+NEAR = 1.05
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -61,12 +63,12 @@ def _ours(case: "Case", problem: "Problem", folder: Path) -> Record:
     from optimizer.bench import problems, suites
     from optimizer.solve import solve
 
-    first: Record = {}
+    seen: list[tuple[float, int]] = []
 
     def note(progress: "Progress") -> None:
         begins = progress.phase in ("travel", "assignment", "construction")
-        if not first and not begins and progress.cost_cents is not None:
-            first.update(first_s=progress.elapsed_s, first_cost=progress.cost_cents)
+        if not begins and progress.cost_cents is not None:
+            seen.append((progress.elapsed_s, progress.cost_cents))
 
     solved = problems.roomy(problem) if case.solver == suites.ROOMY else problem
     seconds = case.seconds * (suites.LONG if case.solver == suites.LONG_AGAIN else 1)
@@ -83,7 +85,6 @@ def _ours(case: "Case", problem: "Problem", folder: Path) -> Record:
             **limits,
         )
     record: Record = {
-        **first,
         "phases": {phase.phase: phase.seconds for phase in result.phases},
         "iterations": result.iterations,
         "columns": result.columns,
@@ -94,7 +95,15 @@ def _ours(case: "Case", problem: "Problem", folder: Path) -> Record:
         return {**record, "violations": len(result.violations), "error": "; ".join(result.violations[:3])}
     if case.solver == suites.OURS:
         _keep_assignment(case, result.solution, folder)
-    return {**record, **_outcome(problem, result.solution)}
+    return {**record, **_first(seen, result.solution.cost_cents), **_outcome(problem, result.solution)}
+
+
+def _first(seen: list[tuple[float, int]], cost_cents: int) -> Record:
+    """Return what the first complete plan cost, and how long it took to come near to the last."""
+    if not seen:
+        return {}
+    near_s = next((elapsed_s for elapsed_s, cents in seen if cents <= NEAR * cost_cents), None)
+    return {"first_cost": seen[0][1], "near_s": near_s}
 
 
 def _in_parts(problem: "Problem", limits: dict[str, Any], *, at_once: bool) -> "Result":

@@ -16,7 +16,8 @@ BOUND = "ours, bound"
 DIVIDED = "ours, in territories"
 #: Ours on a day that is under way, beginning with its plan; and the same for so many times as long.
 AGAIN, LONG_AGAIN = "ours, from its plan", "ours, from its plan, 10 times as long"
-FROM_PLAN, LONG = (AGAIN, LONG_AGAIN), 10
+FROM_PLAN = AGAIN, LONG_AGAIN
+LONG = 10
 #: Building the master's model.
 MASTER = "master"
 #: Peers by name, with whether a seed changes what they find.
@@ -191,13 +192,8 @@ SUITES: dict[str, Suite] = {
                 (f"large-{orders}-1", LARGE_SECONDS, SEEDS[:1])
                 for orders in (LARGE_ORDERS, LARGE_ORDERS // 2)
             ),
-            solvers=(DIVIDED,),
+            solvers=(DIVIDED, OURS),
             alone=True,
-        ),
-        Suite(
-            name="territories",
-            instances=tuple((f"region-1000-{day}", REGIONAL[1000], SEEDS[:1]) for day in (1, 2, 3)),
-            solvers=(OURS, DIVIDED),
         ),
         Suite(
             name="changes",

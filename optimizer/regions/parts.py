@@ -3,7 +3,7 @@ A large region planned in parts: territories in parallel, then others across the
 among the routes of all of them.
 
 Whoever calls brings the executor: threads or processes here; what goes in and out is plain data. Nothing
-depends on the number of workers or on who is done first, except how much is found before the time is over.
+depends on who is done first, except how much is found before the time is over.
 """
 
 import logging
@@ -17,7 +17,7 @@ from math import ceil
 from optimizer.feasibility import violations
 from optimizer.master import Column, Relaxation
 from optimizer.problem import Problem
-from optimizer.regions.territories import SIZE, Territory, regroup, split, united
+from optimizer.regions.territories import SIZE, Territory, how_many, regroup, split, united
 from optimizer.result import OnProgress, Phase, Progress, Result, ShouldStop
 from optimizer.routes import routes_of
 from optimizer.search import Search
@@ -28,10 +28,10 @@ from optimizer.travel.model import TravelModel, with_matrices
 logger = logging.getLogger(__name__)
 
 #: Parts of the time for territories, one for each family: the first makes a plan, the others heal borders.
-FAMILIES = (0.3, 0.25, 0.25, 0.2)
+FAMILIES = (0.4, 0.3, 0.3)
 #: Part of the time limit, but at least so many seconds for each order, for choosing, explaining and checking
 #: at the end; never more than a third of the limit.
-END, END_S_PER_ORDER, MOST_END = 0.1, 0.006, 1 / 3
+END, END_S_PER_ORDER, MOST_END = 0.05, 0.006, 1 / 3
 #: A territory of the first family gets at least so many seconds, or nothing is divided; one of a later
 #: family, which begins with a plan, needs less.
 LEAST_S, LEAST_LATER_S = 2.0, 1.0
@@ -39,6 +39,11 @@ LEAST_S, LEAST_LATER_S = 2.0, 1.0
 NUM_OTHERS = 40
 #: How often the wish to stop is read.
 TICK_S = 0.2
+
+
+def end_s(time_limit_s: float, num_orders: int) -> float:
+    """Return how many seconds of a time limit remain for what follows the last territories."""
+    return min(max(END * time_limit_s, END_S_PER_ORDER * num_orders), MOST_END * time_limit_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,11 +135,13 @@ def solve_in_parts(
     Parameters
     ----------
     problem, size
-        Missing travel matrices are computed. A problem of up to ``size`` orders is planned undivided, and so
-        is one for which there is too little time; others in territories of about that size.
+        Missing travel matrices are computed. A problem with fewer than twice ``size`` orders is planned
+        undivided, and so is one for which there is too little time; others in territories of at least that
+        size.
     executor, workers
-        Who plans territories, and how many of them at once; it is not shut down. If it raises instead of
-        planning a territory, that is logged, and the orders there keep their routes of before.
+        Who plans territories, and how many of them at once, on which their number depends; it is not shut
+        down. If it raises instead of planning a territory, that is logged, and the orders there keep their
+        routes of before.
     time_limit_s, seed, should_stop, travel, clock
         As for :func:`optimizer.solve.solve`. A worker that plans a territory does not hear that it should
         stop, but nobody waits for it. Seconds of the processor make sense only if all work in this process.
@@ -151,7 +158,9 @@ def solve_in_parts(
     watch = _Watch(time_limit_s, len(problem.orders), on_progress, should_stop, clock)
     watch.report(Phase.TRAVEL, None)
     problem = with_matrices(problem, travel)
-    families = _Families(problem, executor, workers, watch, seed, iterations, size)
+    families = _Families(
+        problem, executor, workers, watch, seed, iterations, how_many(len(problem.orders), workers, size)
+    )
     plan = families.plan()
     result = solve(
         problem,
@@ -195,29 +204,29 @@ class _Families:
         watch: "_Watch",
         seed: int,
         iterations: int | None,
-        size: int,
+        number: int,
     ) -> None:
         self.others: list[Route] = []
         self.num_iterations = 0
         self._problem = problem
         self._executor = executor
-        self._workers = max(1, workers)
+        self._workers = workers
         self._watch = watch
         self._seed = seed
         self._iterations = iterations
-        self._size = size
+        self._number = number
 
     def plan(self) -> Solution | None:
         """Return the plan of all territories, or ``None`` if there is only one, or no time for more."""
-        if len(self._problem.orders) <= self._size:
+        if self._number == 1:
             return None
-        territories = split(self._problem, self._size)
+        territories = split(self._problem, self._number)
         if len(territories) == 1 or self._seconds(0, territories) < LEAST_S:
             return None
         plan: Solution | None = None
         for number in range(len(FAMILIES)):
             if plan is not None:
-                territories = regroup(self._problem, plan, seed=self._seed + number, size=self._size)
+                territories = regroup(self._problem, plan, self._number, seed=self._seed + number)
             if self._watch.is_told() or (number and self._seconds(number, territories) < LEAST_LATER_S):
                 break
             plan = self._planned(territories, number, plan)
@@ -317,7 +326,7 @@ class _Watch:
     ) -> None:
         self.clock = clock
         self._limit_s = limit_s
-        self._end_s = min(max(END * limit_s, END_S_PER_ORDER * num_orders), MOST_END * limit_s)
+        self._end_s = end_s(limit_s, num_orders)
         self._on_progress = on_progress
         self._should_stop = should_stop
         self._started = clock()

@@ -11,7 +11,7 @@ plans of the territories are together a plan of the region.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from math import ceil, cos, pi, sin
+from math import cos, pi, sin
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -31,12 +31,13 @@ if TYPE_CHECKING:
     from pyproj import Transformer
     from shapely import MultiLineString
 
-#: Orders of a territory, about.
-SIZE = 250
+#: Orders that a territory has at least, where there are several: with fewer, what borders spoil costs more
+#: than what is won by planning them at the same time.
+SIZE = 2_500
 #: A territory has at least so many vehicles: fewer can hardly make up for one that is full.
 LEAST_VEHICLES = 3
-#: Where later cuts lie and how they turn, so that no border stays: shares of the weight, radians.
-CUTS, TURN = (0.35, 0.65), pi / 4
+#: By how much later cuts move and turn, so that no border stays: part of the weight, radians.
+SHIFT, TURN = 0.1, pi / 2
 #: Beyond its handling an order keeps a vehicle busy for its part of two stops and of the way between them, as
 #: a rule of thumb.
 STOP_S, SPEED_M_S = 100.0, 15.0
@@ -96,13 +97,23 @@ class Territory:
         return shapely.MultiLineString([positions[list(pair)] for pair in sorted(ends)])
 
 
-def split(problem: Problem, size: int = SIZE) -> list[Territory]:
+def how_many(num_orders: int, workers: int, size: int = SIZE) -> int:
     """
-    Divide a region before anything is planned.
+    Return how many territories a region is divided into.
 
-    Recursive bisection: the corridors of the orders are cut across their principal axis until each territory
-    has about ``size`` orders, all of them equally many; orders of one shop and supply point stay together.
-    The problem needs a travel matrix for every profile.
+    Each has ``size`` orders or more. Where there are more than workers, all of these always have one to plan.
+    """
+    number = max(1, num_orders // size)
+    return number - number % workers if number > workers else number
+
+
+def split(problem: Problem, number: int) -> list[Territory]:
+    """
+    Divide a region into some territories before anything is planned.
+
+    Recursive bisection: the corridors of the orders are cut across their principal axis into territories of
+    about equally many orders; those of one shop and supply point stay together. There are fewer territories
+    if each would have too few vehicles. The problem needs a travel matrix for every profile.
     """
     chosen = _first_choice(problem)
     positions = _positions(problem.places)
@@ -114,7 +125,7 @@ def split(problem: Problem, size: int = SIZE) -> list[Territory]:
         corridors.setdefault(ends, []).append(order.id)
     middles = np.array([positions[list(ends)].mean(axis=0) for ends in corridors]).reshape(-1, 2)
     weights = np.array([len(orders) for orders in corridors.values()], dtype=float)
-    groups = _bisected(middles, weights, _num_parts(problem, size))
+    groups = _bisected(middles, weights, _num_parts(problem, number))
     rows = list(corridors.values())
     parts = [
         _Part([order for c in group for order in rows[c]], middles[group].mean(axis=0)) for group in groups
@@ -124,7 +135,7 @@ def split(problem: Problem, size: int = SIZE) -> list[Territory]:
     return _territories(problem, parts, chosen, None)
 
 
-def regroup(problem: Problem, plan: Solution, *, seed: int, size: int = SIZE) -> list[Territory]:
+def regroup(problem: Problem, plan: Solution, number: int, *, seed: int) -> list[Territory]:
     """
     Divide a region along the routes of a plan: cuts and their directions are drawn anew by ``seed``.
 
@@ -146,7 +157,7 @@ def regroup(problem: Problem, plan: Solution, *, seed: int, size: int = SIZE) ->
     middles = np.array([part.middle for part in parts]).reshape(-1, 2)
     weights = np.array([max(1, len(part.orders)) for part in parts], dtype=float)
     random = Random(seed)  # noqa: S311 - repeatable borders, nothing secret
-    groups = _bisected(middles, weights, _num_parts(problem, size), random)
+    groups = _bisected(middles, weights, _num_parts(problem, number), random)
     joined = [_joined([parts[number] for number in group]) for group in groups] or [_Part([], np.zeros(2))]
     busy = {route.vehicle for route in plan.routes}
     idle = [vehicle for vehicle in problem.vehicles if vehicle.id not in busy]
@@ -212,9 +223,8 @@ def _positions(places: Sequence[Place]) -> Points:
     return np.column_stack(_plane().transform(longitudes, latitudes)).astype(float)
 
 
-def _num_parts(problem: Problem, size: int) -> int:
-    most = max(1, len(problem.vehicles) // LEAST_VEHICLES)
-    return min(most, max(1, ceil(len(problem.orders) / size)))
+def _num_parts(problem: Problem, number: int) -> int:
+    return max(1, min(number, len(problem.vehicles) // LEAST_VEHICLES))
 
 
 def _first_choice(problem: Problem) -> dict[str, int]:
@@ -240,23 +250,20 @@ def _bisected(
     """
     Return groups of points of about equal weight, cut across the axis along which they lie farthest apart.
 
-    With ``random`` the cuts lie and turn by chance, and groups differ in weight.
+    With ``random`` the cuts move and turn by chance.
     """
-    most = weights.sum() / num_parts if num_parts else 0.0
     groups: list[list[int]] = []
     todo = [(list(range(len(points))), num_parts)]
     while todo:
         group, number = todo.pop()
-        weight = weights[group].sum()
-        if number <= 1 or len(group) < 2 or (random and weight <= 1.1 * most):
+        if number <= 1 or len(group) < 2:
             groups.append(group)
             continue
-        first = number // 2 / number if random is None else random.uniform(*CUTS)
-        turn = 0.0 if random is None else random.uniform(-TURN, TURN)
+        first, turn = number // 2 / number, 0.0
+        if random is not None:
+            first, turn = first + random.uniform(-SHIFT, SHIFT), random.uniform(-TURN, TURN)
         one, other = _cut(points, weights, group, first, turn)
-        # Drawn cuts go on until groups are small enough, whatever their number.
-        shares = (number // 2, number - number // 2) if random is None else (number, number)
-        todo += [(other, shares[1]), (one, shares[0])]
+        todo += [(other, number - number // 2), (one, number // 2)]
     return [group for group in groups if group]
 
 

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
+from math import ceil
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from logistics.models import Plan, Territory
 from logistics.services import plans, pools, territories
 from logistics.solver import SolverFailed
 from logistics.states import PlanState, TerritoryState
-from optimizer.regions.parts import FAMILIES
+from optimizer.regions.parts import FAMILIES, end_s
 from tests.logistics.builders import Village, a_resident, a_shift, a_shop, a_supply_point, an_order, at
 from tests.logistics.solving import SolverHere
 
@@ -26,7 +27,6 @@ NUM_ORDERS = 6
 
 @pytest.fixture(autouse=True)
 def _small_territories(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.PLAN_UNDIVIDED_ORDERS = 4
     settings.PLAN_TERRITORY_ORDERS = 3
     monkeypatch.setattr("logistics.services.plans.SolverProcess", SolverHere)
 
@@ -101,6 +101,15 @@ def test_a_large_pool_is_planned_in_territories(plan: Plan) -> None:
     assert rows.filter(family=0).count() == 2
 
 
+def test_families_and_the_choice_at_the_end_share_the_budget(plan: Plan) -> None:
+    work_on()
+
+    plan.refresh_from_db()
+    families = [Territory.objects.filter(family=family) for family in range(len(FAMILIES))]
+    seconds = [max(row.budget_s for row in rows) * ceil(len(rows) / 2) for rows in families]
+    assert sum(seconds) + end_s(plan.budget_s, NUM_ORDERS) == pytest.approx(plan.budget_s)
+
+
 def test_a_plan_made_in_territories_can_be_released(plan: Plan) -> None:
     work_on()
     plan.refresh_from_db()
@@ -112,7 +121,7 @@ def test_a_plan_made_in_territories_can_be_released(plan: Plan) -> None:
 
 
 def test_a_small_pool_stays_undivided(plan: Plan, settings: Any) -> None:
-    settings.PLAN_UNDIVIDED_ORDERS = NUM_ORDERS
+    settings.PLAN_TERRITORY_ORDERS = NUM_ORDERS // 2 + 1
 
     work_on()
 

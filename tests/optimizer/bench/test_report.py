@@ -129,40 +129,26 @@ def test_lockers_that_overflow_without_the_rows_show_that_the_rows_matter() -> N
     assert verdicts(suite, overflowing)[text] is True
 
 
-def test_a_large_day_is_judged_by_memory_first_plan_and_growth() -> None:
+def test_a_large_day_is_judged_by_memory_first_plan_growth_and_the_undivided_plan() -> None:
     suite = Suite(
         name="large",
         instances=(("large-200-1", 9, (1,)), ("large-100-1", 9, (1,))),
-        solvers=(suites.DIVIDED,),
+        solvers=(suites.DIVIDED, OURS),
         alone=True,
     )
-    large, half = (
-        a_record(
-            case,
-            orders=orders,
-            cost=1_000,
-            first_cost=1_040,
-            first_s=first_s,
-            phases={"master": 1, "routes": 9},
-        )
-        for case, orders, first_s in zip(suite.cases(), (200, 100), (22.0, 10.0), strict=True)
+    plan = {"cost": 1_000, "first_cost": 1_040, "near_s": 10.0, "phases": {"master": 1, "routes": 9}}
+    large, half, whole, half_whole = (
+        a_record(case, **plan, orders=200 if case.instance == "large-200-1" else 100)
+        for case in suite.cases()
     )
+    large, half_whole = {**large, "near_s": 22.0}, {**half_whole, "cost": 500}
 
-    assert set(verdicts(suite, [large, half]).values()) == {True}
-    slow, fat, poor = {**large, "first_s": 24.0}, {**large, "peak_mib": 5_000}, {**large, "first_cost": 1_060}
+    assert set(verdicts(suite, [large, half, whole, half_whole]).values()) == {True}
+    slow, fat, poor = {**large, "near_s": 24.0}, {**large, "peak_mib": 5_000}, {**large, "first_cost": 1_060}
     for worse in (slow, fat, poor, {**large, "wall_s": 15.0}):
-        assert list(verdicts(suite, [worse, half]).values()).count(False) == 1
-
-
-def test_territories_are_compared_with_the_undivided_plan() -> None:
-    suite = Suite(name="territories", instances=(("region-100-1", 9, (1,)),), solvers=(OURS, suites.DIVIDED))
-    whole, close, far = (
-        a_record(case, cost=cost)
-        for case, cost in zip([*suite.cases(), [*suite.cases()][1]], (1_000, 1_020, 1_021), strict=True)
-    )
-
-    assert next(iter(verdicts(suite, [whole, close]).values())) is True
-    assert next(iter(verdicts(suite, [whole, far]).values())) is False
+        assert list(verdicts(suite, [worse, half, whole, half_whole]).values()).count(False) == 1
+    cheaper = {**whole, "cost": 980}
+    assert list(verdicts(suite, [large, half, cheaper, half_whole]).values()).count(False) == 1
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,6 @@ def test_the_suites_are_as_large_as_they_are_meant_to_be() -> None:
         "compartments": (3, 9),
         "bound": (20, 20),
         "large": (2, 2),
-        "territories": (3, 3),
         "changes": (3, 9),
         "master": (1, 1),
     }

@@ -68,8 +68,8 @@ def test_a_region_in_parts_gets_one_plan(region: Problem) -> None:
 
 
 def test_a_territory_whose_time_is_over_offers_other_routes_too(region: Problem) -> None:
-    first = plan_territory(Task(territory=split(region, 45)[0], time_limit_s=60.0, seed=1, iterations=2))
-    (again,) = regroup(region, first.solution, seed=1, size=45)
+    first = plan_territory(Task(territory=split(region, 1)[0], time_limit_s=60.0, seed=1, iterations=2))
+    (again,) = regroup(region, first.solution, 1, seed=1)
     seconds = count(0.0, 0.06)
 
     answer = plan_territory(Task(territory=again, time_limit_s=100.0, seed=1, clock=lambda: next(seconds)))
@@ -80,7 +80,7 @@ def test_a_territory_whose_time_is_over_offers_other_routes_too(region: Problem)
 
 def test_one_worker_and_two_find_the_same(region: Problem) -> None:
     with ThreadPoolExecutor(2) as two:
-        results = [in_parts(region, Here()), in_parts(region, two, workers=2)]
+        results = [in_parts(region, Here(), size=22), in_parts(region, two, workers=2, size=22)]
 
     one, other = results
     assert one.solution is not None
@@ -110,8 +110,8 @@ def test_the_first_complete_plan_is_reported(region: Problem) -> None:
 
 def test_territories_travel_as_plain_data(region: Problem) -> None:
     for territory in (
-        split(region, 15)[0],
-        regroup(region, solved(region, iterations=0), seed=1, size=15)[0],
+        split(region, 3)[0],
+        regroup(region, solved(region, iterations=0), 3, seed=1)[0],
     ):
         task = Task(territory=territory, time_limit_s=60, seed=1, iterations=2)
 
@@ -195,7 +195,7 @@ def test_a_plan_that_would_break_a_rule_is_no_plan_of_a_territory(
     monkeypatch.setattr("optimizer.solve.violations", lambda *_: ["it flies"])
 
     with pytest.raises(RuntimeError, match="it flies"):
-        plan_territory(Task(territory=split(region, 15)[0], time_limit_s=60, seed=0, iterations=1))
+        plan_territory(Task(territory=split(region, 3)[0], time_limit_s=60, seed=0, iterations=1))
 
 
 def test_who_is_told_to_stop_does_not_wait_for_workers(region: Problem) -> None:

@@ -11,7 +11,7 @@ from optimizer.feasibility import violations
 from optimizer.generator import RegionSize, generate
 from optimizer.problem import Problem, Size, Temperature
 from optimizer.regions.allotment import proportional
-from optimizer.regions.territories import Territory, regroup, split, united
+from optimizer.regions.territories import Territory, how_many, regroup, split, united
 from optimizer.solution import Solution
 from optimizer.travel.model import with_matrices
 from tests.optimizer.builders import a_place, a_problem, a_vehicle, an_order, solved
@@ -42,7 +42,7 @@ def planned(territories: list[Territory]) -> list[Solution]:
 @quick
 @given(some_days)
 def test_every_order_and_every_vehicle_is_in_one_territory(problem: Problem) -> None:
-    territories = split(problem, 2)
+    territories = split(problem, 4)
 
     orders = Counter(order for territory in territories for order in territory.orders)
     vehicles = Counter(vehicle.id for territory in territories for vehicle in territory.problem.vehicles)
@@ -53,7 +53,7 @@ def test_every_order_and_every_vehicle_is_in_one_territory(problem: Problem) -> 
 @quick
 @given(some_days)
 def test_plans_of_territories_are_together_a_plan(problem: Problem) -> None:
-    together = united(problem, planned(split(problem, 2)))
+    together = united(problem, planned(split(problem, 4)))
 
     assert violations(problem, together) == []
 
@@ -63,7 +63,7 @@ def test_plans_of_territories_are_together_a_plan(problem: Problem) -> None:
 def test_territories_along_routes_can_go_on_from_the_plan(problem: Problem, seed: int) -> None:
     plan = solved(problem, iterations=3)
 
-    territories = regroup(problem, plan, seed=seed, size=2)
+    territories = regroup(problem, plan, 4, seed=seed)
 
     starts = [territory.start for territory in territories if territory.start is not None]
     together = united(problem, starts)
@@ -103,7 +103,7 @@ def two_villages(**at_the_point: object) -> Problem:
 def test_the_doors_of_a_shared_locker_are_divided(number: int) -> None:
     problem = two_villages(compartments=[(*AMBIENT_S, number)], volume_limit_cm3=0)
 
-    territories = split(problem, 3)
+    territories = split(problem, 2)
 
     assert len(territories) == 2
     assert sum(doors(territories, "point")) == number
@@ -111,7 +111,7 @@ def test_the_doors_of_a_shared_locker_are_divided(number: int) -> None:
 
 
 def test_the_volume_of_a_shared_counter_is_divided() -> None:
-    territories = split(two_villages(compartments=[], volume_limit_cm3=45_000), 3)
+    territories = split(two_villages(compartments=[], volume_limit_cm3=45_000), 2)
 
     limits = [territory.problem.place_by_id["counter"].volume_limit_cm3 for territory in territories]
     assert sum(limit or 0 for limit in limits) == 45_000
@@ -123,7 +123,7 @@ def test_a_territory_keeps_the_room_that_its_routes_use() -> None:
     problem = two_villages(compartments=[(*AMBIENT_S, 2)], volume_limit_cm3=10_000)
     plan = solved(problem)
 
-    territories = regroup(problem, plan, seed=1, size=3)
+    territories = regroup(problem, plan, 2, seed=1)
 
     assert plan.num_carried == 3
     assert sum(doors(territories, "point")) == 2
@@ -133,7 +133,7 @@ def test_a_territory_keeps_the_room_that_its_routes_use() -> None:
 
 
 def test_travel_is_cut_out_of_what_is_known(region: Problem) -> None:
-    territory = split(region, 30)[0].problem
+    territory = split(region, 2)[0].problem
     here, there = territory.places[0], territory.places[-1]
 
     for part, whole in zip(territory.matrices, region.matrices, strict=True):
@@ -143,7 +143,7 @@ def test_travel_is_cut_out_of_what_is_known(region: Problem) -> None:
 
 
 def test_territories_have_about_as_many_orders_each_and_vehicles_nearby(region: Problem) -> None:
-    territories = split(region, 20)
+    territories = split(region, 3)
 
     assert len(territories) == 3
     assert all(10 <= len(territory.orders) <= 30 for territory in territories)
@@ -161,7 +161,7 @@ def test_territories_of_different_seeds_have_other_borders() -> None:
     plan = solved(problem)
 
     families = {
-        frozenset(frozenset(territory.orders) for territory in regroup(problem, plan, seed=seed, size=4))
+        frozenset(frozenset(territory.orders) for territory in regroup(problem, plan, 3, seed=seed))
         for seed in range(8)
     }
 
@@ -169,7 +169,7 @@ def test_territories_of_different_seeds_have_other_borders() -> None:
 
 
 def test_equal_seeds_draw_equal_borders(region: Problem, plan: Solution) -> None:
-    one, other = (regroup(region, plan, seed=7, size=20) for _ in range(2))
+    one, other = (regroup(region, plan, 3, seed=7) for _ in range(2))
 
     assert [territory.orders for territory in one] == [territory.orders for territory in other]
 
@@ -178,11 +178,21 @@ def test_there_are_never_more_territories_than_the_fleet_can_serve() -> None:
     problem = two_villages()
     few = replace(problem, vehicles=problem.vehicles[:5])
 
-    assert len(split(few, 1)) == 1
+    assert len(split(few, 6)) == 1
+
+
+@pytest.mark.parametrize(
+    ("orders", "workers", "number"),
+    [(0, 2, 1), (4_999, 2, 1), (5_000, 2, 2), (9_000, 2, 2), (10_000, 2, 4), (10_000, 3, 3), (10_000, 8, 4)],
+)
+def test_territories_are_as_many_as_workers_or_times_that_and_none_is_small(
+    orders: int, workers: int, number: int
+) -> None:
+    assert how_many(orders, workers, 2_500) == number
 
 
 def test_corridors_lie_on_the_plane_in_metres(region: Problem) -> None:
-    corridors = split(two_villages(), 3)[0].corridors
+    corridors = split(two_villages(), 2)[0].corridors
 
     # 40 km on the road of the builders are 40 km of a meridian, within the distortion of UTM.
     assert corridors.length == pytest.approx(40_000, rel=0.01)
