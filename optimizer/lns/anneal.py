@@ -5,12 +5,12 @@ import math
 import numpy as np
 
 from optimizer.compiled import Generator, Ints, below, compiled, uniform
-from optimizer.lns.arrays import BLINK, LEG, SIZE, TURN, VEHICLE, Data, State
-from optimizer.lns.insertion import Open, insert_cheapest
+from optimizer.lns.arrays import BLINK, LEG, SIZE, TURN, VEHICLE, WAYS_BEGIN, WAYS_END, Data, State
+from optimizer.lns.insertion import Open, has_room, insert_cheapest
 from optimizer.lns.routes import copy_route
 from optimizer.lns.ruin import ruin
 
-#: Left-out orders that are tried once more in each iteration, at most.
+#: Left-out orders for which there is room now that are tried once more in each iteration, at most.
 NUM_RETRIED = 30
 #: How much dearer than the best a plan may be for its routes to be remembered, as a part of its cost.
 WORTH_KEEPING = 0.02
@@ -137,7 +137,7 @@ def anneal(
         count = ruin(data, tried, is_open, random, removed, touched, fleet)
         for vehicle in range(num_vehicles):
             touched[vehicle] = touched[vehicle] == 1
-        count = add_left_out(tried, removed, count, random)
+        count = add_left_out(data, tried, removed, count, random)
         blink = data.settings[BLINK]
         if fleet[1] >= 0:
             gate[:] = 0
@@ -168,13 +168,13 @@ def anneal(
 
 
 @compiled
-def add_left_out(state: State, removed: Ints, count: int, random: Generator) -> int:
-    """Add orders that were left out before to those just removed."""
+def add_left_out(data: Data, state: State, removed: Ints, count: int, random: Generator) -> int:
+    """Add orders to those just removed that were left out before and find room now."""
     num_orders = len(state.orders)
     first, begin, limit = count, below(random, num_orders), count + NUM_RETRIED
     for number in range(num_orders):
         order = (begin + number) % num_orders
-        if state.orders[order, VEHICLE] == -1:
+        if state.orders[order, VEHICLE] == -1 and _finds_room(data, state, order):
             is_new = True
             for other in range(first):
                 is_new &= removed[other] != order
@@ -184,6 +184,15 @@ def add_left_out(state: State, removed: Ints, count: int, random: Generator) -> 
                 if count >= limit:
                     break
     return count
+
+
+@compiled
+def _finds_room(data: Data, state: State, order: int) -> bool:
+    """Tell whether there is room for some way of an order."""
+    for way in range(data.orders[order, WAYS_BEGIN], data.orders[order, WAYS_END]):
+        if has_room(data, state, way):
+            return True
+    return False
 
 
 @compiled

@@ -105,6 +105,16 @@ def insert_cheapest(
 
 
 @compiled
+def has_room(data: Data, state: State, way: int) -> bool:
+    """Tell whether a way finds the room that it claims."""
+    for claim in range(data.ways[way, CLAIMS_BEGIN], data.ways[way, CLAIMS_END]):
+        row = data.claims[claim, 0]
+        if state.taken[row] + data.claims[claim, 1] > data.room[row]:
+            return False
+    return True
+
+
+@compiled
 def _look_around(
     data: Data,
     state: State,
@@ -118,7 +128,7 @@ def _look_around(
     """Look at all ways of an order in all vehicles that are marked, from one vehicle on."""
     num_vehicles, knows = len(data.vehicle_class), limit <= data.penalty[order]
     for way in range(data.orders[order, WAYS_BEGIN], data.orders[order, WAYS_END]):
-        if not _has_room(data, state, way):
+        if not has_room(data, state, way):
             continue
         idle = -1
         for number in range(num_vehicles):
@@ -190,7 +200,7 @@ def _give_up(data: Data, state: State, order: int, is_open: Open) -> None:
     """
     num_vehicles = len(data.vehicle_class)
     for way in range(data.orders[order, WAYS_BEGIN], data.orders[order, WAYS_END]):
-        if not _has_room(data, state, way):
+        if not has_room(data, state, way):
             continue
         for vehicle in range(num_vehicles):
             if not is_open[vehicle] or state.marks[vehicle] != state.marks[num_vehicles]:
@@ -229,15 +239,6 @@ def _mark_related(data: Data, state: State, order: int) -> int:
         for vehicle in range(num_vehicles):
             state.marks[vehicle] = mark
     return max(0, best)
-
-
-@compiled
-def _has_room(data: Data, state: State, way: int) -> bool:
-    for claim in range(data.ways[way, CLAIMS_BEGIN], data.ways[way, CLAIMS_END]):
-        row = data.claims[claim, 0]
-        if state.taken[row] + data.claims[claim, 1] > data.room[row]:
-            return False
-    return True
 
 
 @compiled

@@ -97,7 +97,7 @@ def shrink(
         count = ruin(data, tried, is_open, random, removed, touched, fleet)
         for vehicle in range(num_vehicles):
             touched[vehicle] = touched[vehicle] == 1
-        count = add_left_out(tried, removed, count, random)
+        count = add_left_out(data, tried, removed, count, random)
         recreate(
             data,
             tried,

@@ -28,7 +28,7 @@ from optimizer.travel.model import TravelModel, with_matrices
 logger = logging.getLogger(__name__)
 
 #: Parts of the time for territories, one for each family: the first makes a plan, the others heal borders.
-FAMILIES = (0.4, 0.3, 0.3)
+FAMILIES = (0.25, 0.25, 0.25, 0.25)
 #: Part of the time limit, but at least so many seconds for each order, for choosing, explaining and checking
 #: at the end; never more than a third of the limit.
 END, END_S_PER_ORDER, MOST_END = 0.05, 0.006, 1 / 3
