@@ -206,8 +206,9 @@ def _attended(child: subprocess.Popen[str], latest_s: float) -> tuple[str, str, 
         else:
             return out, err, peak_mib
     _kill(child)
-    child.communicate()
-    return "", "took too long", peak_mib
+    # It may have ended in time after all, if whoever waits was stopped meanwhile.
+    out, _ = child.communicate()
+    return out, "took too long", peak_mib
 
 
 def _kill(child: subprocess.Popen[str]) -> None:
