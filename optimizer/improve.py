@@ -1,7 +1,8 @@
 """How the time of a search is divided among starts, annealing, PyVRP and the choice among all routes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from optimizer.lns.improver import Improver
 from optimizer.rounds import Rounds
@@ -28,6 +29,15 @@ SHRINKING, COOL = 0.6, 0.05
 WEIGHT_OF_ROUND = 5
 #: Neighbours of each leg.
 NUM_NEIGHBOURS = 50
+
+
+class Step(StrEnum):
+    """A step that a search can do without, which is how what it brings is measured."""
+
+    ASSIGNMENT = "assignment"
+    STARTS = "starts"
+    MASTER = "master"
+    ROUNDS = "rounds"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +74,14 @@ class Improvement:
     are far apart; the master joins what they found, and the best plan is annealed for the rest of the time.
     """
 
-    def __init__(self, search: Search, seed: int, budget: Budget) -> None:
+    def __init__(self, search: Search, seed: int, budget: Budget, without: Collection[Step] = ()) -> None:
         self._search = search
         self._seed = seed
         self._budget = budget
+        self._num_starts = 1 if Step.STARTS in without else NUM_STARTS
+        orders = search.day.problem.orders
+        has_choice = any(len(order.options) > 1 or order.promise is not None for order in orders)
+        self._asks_pyvrp = not has_choice and Step.ROUNDS not in without
         reachable = {order: search.reach.reachable(order) for order in search.proximity}
         options = {order: open_options for order, open_options in reachable.items() if open_options}
         self._improver = Improver(search, options, seed) if options else None
@@ -109,7 +123,7 @@ class Improvement:
             goes_on = True
         if not goes_on:
             self._start(improver, assignment)
-        if not self._has_choice():
+        if self._asks_pyvrp:
             self._rounds(self._budget.spent(), 1 - COOLING, NUM_ROUNDS)
         improver.load(self._search.incumbent)
         if self._budget.iterations is None:
@@ -123,12 +137,12 @@ class Improvement:
     def _start(self, improver: Improver, assignment: Mapping[int, int]) -> None:
         """Begin some times from nothing, and keep the best of what comes out."""
         begun, best = self._budget.spent(), self._search.incumbent
-        for number in range(NUM_STARTS):
+        for number in range(self._num_starts):
             if number:
                 improver.load(self._idle)
                 improver.construct(assignment if number % 2 == 0 else {}, self._is_over, at_any_price=True)
-            ends = begun + (STARTING - begun) * (number + 1) / NUM_STARTS
-            if self._has_choice():
+            ends = begun + (STARTING - begun) * (number + 1) / self._num_starts
+            if not self._asks_pyvrp:
                 self._anneal(improver, ends, HOT)
                 improver.gather(self._budget.should_stop)
                 self._budget.decide()
@@ -145,10 +159,6 @@ class Improvement:
 
     def _is_over(self) -> bool:
         return self._budget.spent() >= 1 or self._budget.should_stop()
-
-    def _has_choice(self) -> bool:
-        orders = self._search.day.problem.orders
-        return any(len(order.options) > 1 or order.promise is not None for order in orders)
 
     def _is_fleet_dear(self, improver: Improver) -> bool:
         """Tell whether of two vehicles in use or more each costs more than all the driving together."""

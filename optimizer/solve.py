@@ -1,7 +1,7 @@
 """Composition: problem, limits and seed in, a checked result out."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ from optimizer.day import Day
 from optimizer.explain.prices import Prices
 from optimizer.explain.reasons import Explainer
 from optimizer.feasibility import violations
-from optimizer.improve import Budget, Improvement
+from optimizer.improve import Budget, Improvement, Step
 from optimizer.insertion import Tour
 from optimizer.problem import Problem
 from optimizer.restart import begin
@@ -47,6 +47,7 @@ def solve(
     bound: bool = False,
     start: Solution | None = None,
     routes: Sequence[Route] = (),
+    without: Collection[Step] = (),
     on_end: Callable[[Search], None] | None = None,
 ) -> Result:
     """
@@ -77,6 +78,8 @@ def solve(
         ``iterations`` at all nothing but the choice among known routes can improve it.
     routes
         Routes that may be driven besides those of ``start``.
+    without
+        Steps to leave out, to measure what they bring.
     on_end
         Told of the search when it is over, for whoever wants more of its routes than those of the plan.
 
@@ -94,10 +97,13 @@ def solve(
         search = Search(day, should_stop=run.over, must_stop=run.late)
         run.watch(search)
     with run.phase(Phase.ASSIGNMENT):
-        seconds = ASSIGNMENT * time_limit_s if start is None else 0.0
+        is_wanted = start is None and Step.ASSIGNMENT not in without
+        seconds = ASSIGNMENT * time_limit_s if is_wanted else 0.0
         assignment = search.assign(Limits(seconds=seconds), run.half_late)
+        if Step.ASSIGNMENT in without:
+            assignment = {}
     with run.phase(Phase.CONSTRUCTION):
-        improvement = _improvement(run, search, seed, iterations)
+        improvement = _improvement(run, search, seed, iterations, without)
         if start is not None:
             begin(search, start, routes)
         improvement.construct(assignment, run.late, at_any_price=start is None)
@@ -145,7 +151,9 @@ def _prove(run: "_Run", search: Search, time_limit_s: float) -> Bound:
     )
 
 
-def _improvement(run: "_Run", search: Search, seed: int, iterations: int | None) -> Improvement:
+def _improvement(
+    run: "_Run", search: Search, seed: int, iterations: int | None, without: Collection[Step]
+) -> Improvement:
     """Return what improves the best plan of a search within the time and the iterations of a run."""
     # Where routes are only chosen, nothing else needs the time.
     call_s = run.limit_s if iterations == 0 else MASTER_CALL * run.limit_s
@@ -158,7 +166,8 @@ def _improvement(run: "_Run", search: Search, seed: int, iterations: int | None)
         return search.iterations / iterations if iterations else 1.0
 
     def decide() -> None:
-        if iterations is None and run.share(Phase.MASTER) > MASTER:
+        is_busy = iterations is None and run.share(Phase.MASTER) > MASTER
+        if is_busy or Step.MASTER in without:
             return
         with run.phase(Phase.MASTER):
             search.decide(Limits(seconds=min(call_s, max(0.0, run.left_s()))))
@@ -173,6 +182,7 @@ def _improvement(run: "_Run", search: Search, seed: int, iterations: int | None)
             should_stop=run.over,
             decide=decide,
         ),
+        without,
     )
 
 

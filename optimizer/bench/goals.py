@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import fmean, median
 
 from optimizer.bench.runner import Record
-from optimizer.bench.suites import AGAIN, BOUND, DIVIDED, LONG_AGAIN, MASTER, OURS, PEERS, ROOMY
+from optimizer.bench.suites import AGAIN, BOUND, DIVIDED, LONG_AGAIN, MASTER, OURS, PEERS, ROOMY, WITHOUT
 from optimizer.bench.summary import Runs, cost, extra_vehicles, failures, gap_percent, proven_gap_percent
 
 #: Ours, whose plans must keep the rules, and may not take longer than said.
@@ -179,6 +180,14 @@ def _changes(runs: Runs) -> Iterator[Goal]:
     yield _goal(suite, text, ratio, 1.05, "{:.3f} of its cost")
 
 
+def _steps(runs: Runs, suite: str) -> Iterator[Goal]:
+    for solver in runs.solvers(suite)[1:]:
+        ratio = _mean(list(runs.ratios(suite, solver, OURS).values()))
+        measured = "not run" if ratio is None else f"{ratio:.4f} of the cost"
+        text = f"dearer without {solver.removeprefix(WITHOUT)}"
+        yield Goal(suite, text, measured, None if ratio is None else ratio > 1)
+
+
 def _master(runs: Runs) -> Iterator[Goal]:
     suite = "master"
     built = [record["build_s"] for record in runs.of(suite, MASTER) if "build_s" in record]
@@ -215,5 +224,7 @@ _GOALS: dict[str, Callable[[Runs], Iterator[Goal]]] = {
     "bound": _bound,
     "large": _large,
     "changes": _changes,
+    "steps": partial(_steps, suite="steps"),
+    "steps-li-lim": partial(_steps, suite="steps-li-lim"),
     "master": _master,
 }

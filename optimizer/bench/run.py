@@ -61,6 +61,7 @@ def run(case: "Case", data: Path, folder: Path) -> Record:
 
 def _ours(case: "Case", problem: "Problem", folder: Path) -> Record:
     from optimizer.bench import problems, suites
+    from optimizer.improve import Step
     from optimizer.solve import solve
 
     seen: list[tuple[float, int]] = []
@@ -82,6 +83,7 @@ def _ours(case: "Case", problem: "Problem", folder: Path) -> Record:
             solved,
             bound=case.solver == suites.BOUND,
             start=None if case.solver not in suites.FROM_PLAN else problems.plan_of(case.instance),
+            without=[step for step in Step if case.solver == suites.WITHOUT + step],
             **limits,
         )
     record: Record = {

@@ -18,6 +18,8 @@ DIVIDED = "ours, in territories"
 AGAIN, LONG_AGAIN = "ours, from its plan", "ours, from its plan, 10 times as long"
 FROM_PLAN = AGAIN, LONG_AGAIN
 LONG = 10
+#: Ours without one of its steps; what the name goes on with is the step.
+WITHOUT = "ours without "
 #: Building the master's model.
 MASTER = "master"
 #: Peers by name, with whether a seed changes what they find.
@@ -200,6 +202,20 @@ SUITES: dict[str, Suite] = {
             instances=tuple((f"changed-{CHANGED_ORDERS}-{day}", CHANGED_SECONDS, SEEDS) for day in (1, 2, 3)),
             solvers=(OURS, AGAIN, LONG_AGAIN),
             alone=True,
+        ),
+        Suite(
+            name="steps",
+            instances=tuple(
+                (name, seconds, SEEDS)
+                for orders, seconds in REGIONAL.items()
+                for name in (f"region-{orders}-1", f"tight-{orders}-2")
+            ),
+            solvers=(OURS, *(WITHOUT + step for step in ("assignment", "starts", "master"))),
+        ),
+        Suite(
+            name="steps-li-lim",
+            instances=tuple((name, 30, SEEDS) for name in ("LR1_2_10", "LRC1_2_7", "lc104", "lr204")),
+            solvers=(OURS, *(WITHOUT + step for step in ("starts", "master", "rounds"))),
         ),
         Suite(name="master", instances=(("region-300-1", 30, SEEDS[:1]),), solvers=(MASTER,)),
     )

@@ -168,6 +168,15 @@ def test_a_new_plan_is_judged_by_its_time_and_by_what_more_time_would_bring(
     assert list(verdicts(suite, records).values())[:3] == expected
 
 
+def test_a_step_brings_something_if_plans_are_dearer_without_it() -> None:
+    suite = suites.SUITES["steps-li-lim"]
+    costs = {"ours without starts": 1_001, "ours without master": 1_000}
+    records = [a_record(case, cost=costs.get(case.solver, 1_000)) for case in suite.cases()]
+    waiting = [record for record in records if record["solver"] != "ours without rounds"]
+
+    assert list(verdicts(suite, waiting).values()) == [True, False, None, True]
+
+
 def test_bounds_are_counted_and_their_gaps_judged() -> None:
     suite = Suite(
         name="bound", instances=tuple((f"region-20-{n}", 1, (1,)) for n in range(5)), solvers=(suites.BOUND,)

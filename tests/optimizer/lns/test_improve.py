@@ -8,10 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from optimizer.day import Day
-from optimizer.improve import Budget, Improvement
+from optimizer.improve import Budget, Improvement, Step
 from optimizer.lns.improver import Improver
 from optimizer.problem import Problem
+from optimizer.result import Phase
+from optimizer.rounds import Rounds
 from optimizer.search import Search
+from optimizer.solve import solve
 from optimizer.solver import Limits
 from tests.optimizer.builders import EIGHT, a_problem, a_vehicle, an_order
 from tests.optimizer.strategies import problems
@@ -114,3 +117,36 @@ def test_vehicles_are_saved_first_only_where_they_cost_more_than_driving(
     assert not saved
     assert len(planned_twice(["one", "other"], 1_000).incumbent) == 2
     assert saved
+
+
+def test_each_step_can_be_left_out_to_measure_what_it_brings(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = a_problem(orders=[an_order("one"), an_order("other")])
+    constructed: list[bool] = []
+    construct, rounds = Improver.construct, Rounds.improve
+
+    def noted_construct(improver: Improver, assignment: dict[int, int], *args: object, **kw: object) -> None:
+        constructed.append(bool(assignment))
+        construct(improver, assignment, *args, **kw)  # type: ignore[arg-type]
+
+    asked: list[bool] = []
+
+    def noted_rounds(*args: object, **kw: object) -> bool:
+        asked.append(True)
+        return rounds(*args, **kw)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Improver, "construct", noted_construct)
+    monkeypatch.setattr(Rounds, "improve", noted_rounds)
+
+    def steps_seen(*without: Step) -> tuple[list[bool], bool, bool]:
+        constructed.clear()
+        asked.clear()
+        result = solve(problem, time_limit_s=30, iterations=ITERATIONS, without=without)
+        assert result.solution is not None
+        assert not result.solution.left_out
+        return [*constructed], bool(asked), Phase.MASTER in {phase.phase for phase in result.phases}
+
+    assert steps_seen() == ([True, False, True], True, True)
+    assert steps_seen(Step.ASSIGNMENT) == ([False, False, False], True, True)
+    assert steps_seen(Step.STARTS) == ([True], True, True)
+    assert steps_seen(Step.MASTER) == ([True, False, True], True, False)
+    assert steps_seen(Step.ROUNDS) == ([True, False, True], False, True)
