@@ -180,6 +180,11 @@ def _changes(runs: Runs) -> Iterator[Goal]:
     yield _goal(suite, text, ratio, 1.05, "{:.3f} of its cost")
 
 
+def _short(runs: Runs) -> Iterator[Goal]:
+    seconds = max((record["wall_s"] for record in runs.of("short", OURS)), default=None)
+    yield _goal("short", "a plan of 10,000 orders after 1 s", seconds, 6.0, "{:.1f} s on the wall")
+
+
 def _steps(runs: Runs, suite: str) -> Iterator[Goal]:
     for solver in runs.solvers(suite)[1:]:
         ratio = _mean(list(runs.ratios(suite, solver, OURS).values()))
@@ -224,6 +229,7 @@ _GOALS: dict[str, Callable[[Runs], Iterator[Goal]]] = {
     "bound": _bound,
     "large": _large,
     "changes": _changes,
+    "short": _short,
     "steps": partial(_steps, suite="steps"),
     "steps-li-lim": partial(_steps, suite="steps-li-lim"),
     "master": _master,

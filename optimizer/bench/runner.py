@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -153,6 +153,7 @@ class _Children:
     def __init__(self, data: Path, folder: Path) -> None:
         self._words = [str(data), str(folder)]
         self._running: set[subprocess.Popen[str]] = set()
+        self._starting = threading.Lock()
         self.ended = False
 
     def run(self, case: Case) -> Record:
@@ -173,24 +174,26 @@ class _Children:
         }
 
     def _start(self, case: Case) -> subprocess.Popen[str]:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "optimizer.bench.run", json.dumps(case.to_json()), *self._words],
-            env=os.environ | ({} if case.alone else ONE_THREAD),
-            cwd=_PACKAGE.parent,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        self._running.add(child)
-        if self.ended:
-            _kill(child)
+        with self._starting:
+            if self.ended:
+                raise CancelledError
+            child = subprocess.Popen(
+                [sys.executable, "-m", "optimizer.bench.run", json.dumps(case.to_json()), *self._words],
+                env=os.environ | ({} if case.alone else ONE_THREAD),
+                cwd=_PACKAGE.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+            self._running.add(child)
         return child
 
     def end(self) -> None:
-        """Kill whatever runs, and whatever starts yet."""
-        self.ended = True
+        """Kill whatever runs, even what is just starting; whoever calls this may exit right afterwards."""
+        with self._starting:
+            self.ended = True
         for child in list(self._running):
             _kill(child)
 

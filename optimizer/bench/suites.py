@@ -203,6 +203,7 @@ SUITES: dict[str, Suite] = {
             solvers=(OURS, AGAIN, LONG_AGAIN),
             alone=True,
         ),
+        Suite(name="short", instances=(("large-10000-1", 1, SEEDS[:1]),), solvers=(OURS,), alone=True),
         Suite(
             name="steps",
             instances=tuple(

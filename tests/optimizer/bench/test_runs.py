@@ -4,7 +4,9 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,9 @@ def test_the_suites_are_as_large_as_they_are_meant_to_be() -> None:
         "compartments": (3, 9),
         "bound": (20, 20),
         "large": (2, 2),
+        "short": (1, 1),
+        "steps": (6, 18),
+        "steps-li-lim": (4, 12),
         "changes": (3, 9),
         "master": (1, 1),
     }
@@ -243,6 +248,36 @@ def test_a_benchmark_that_is_stopped_ends_its_runs_and_keeps_nothing_of_them(tmp
     while (left := _processes_that_name(tmp_path, besides=bench.pid)) and time.monotonic() < latest_s:
         time.sleep(0.05)
     assert not left
+
+
+def test_whoever_ends_the_runs_waits_for_one_that_is_just_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, popen = threading.Event(), subprocess.Popen
+    started: list[subprocess.Popen[str]] = []
+
+    def slowly(*args: Any, **kw: Any) -> subprocess.Popen[str]:
+        started.append(popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, **_pipes(kw)))
+        made.set()
+        time.sleep(0.5)
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", slowly)
+    children = runner._Children(SHARED_DATA, tmp_path)
+    thread = threading.Thread(target=children.run, args=[a_case()])
+    thread.start()
+    made.wait()
+
+    children.end()
+
+    assert started[0].wait(timeout=10) == -signal.SIGKILL
+    thread.join()
+    with pytest.raises(CancelledError):
+        children.run(a_case())
+
+
+def _pipes(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in ("stdout", "stderr", "text", "start_new_session")}
 
 
 def _processes_that_name(folder: Path, *, besides: int) -> list[Path]:

@@ -1,22 +1,40 @@
 """Whatever the search does to a plan in arrays, it stays a plan."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from optimizer.compartments import Row
+from optimizer.compiled import generator
 from optimizer.day import Day, Leg, VehicleClass
-from optimizer.lns.arrays import KEPT, LEG, ORDER, SIZE, TURN, VEHICLE, State, empty_state
+from optimizer.lns.anneal import NUM_RETRIED, add_left_out
+from optimizer.lns.arrays import (
+    CLAIMS_BEGIN,
+    CLAIMS_END,
+    KEPT,
+    LEG,
+    ORDER,
+    SIZE,
+    TURN,
+    VEHICLE,
+    WAYS_BEGIN,
+    WAYS_END,
+    State,
+    empty_state,
+)
 from optimizer.lns.improver import Improver
 from optimizer.lns.routes import refresh
 from optimizer.problem import Problem
 from optimizer.schedule import Timetable, evaluate
 from optimizer.search import Search
 from optimizer.visits import Failure
-from tests.optimizer.lns.packed import cost_of, days
+from tests.optimizer.builders import a_place, a_problem, an_order
+from tests.optimizer.lns.packed import Packed, busy_days, cost_of, days, fill, packed, packed_days
 
 some = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 seeds = st.integers(0, 10**6)
@@ -158,3 +176,47 @@ def test_harvested_routes_are_feasible_and_differ(problem: Problem, seed: int) -
         state.routes[0, SIZE] = size
         state.legs[0, :size, LEG] = legs[:size]
         assert size and refresh(data, state, 0, kind)
+
+
+def _retried(one: Packed, seed: int, removed: Sequence[int]) -> list[int]:
+    """Return the orders that are inserted besides those just removed."""
+    waiting = np.zeros(len(one.data.orders) + 1, dtype=np.int64)
+    waiting[: len(removed)] = removed
+    count = add_left_out(one.data, one.state, waiting, len(removed), generator(seed))
+    assert list(waiting[: len(removed)]) == list(removed)
+    return [int(order) for order in waiting[len(removed) : count]]
+
+
+@given(packed_days(busy_days), seeds)
+@some
+def test_what_was_left_out_is_tried_again_where_there_is_room(one: Packed, seed: int) -> None:
+    random = Random(seed)
+    fill(random, one)
+    idle = [order for order, (_, vehicle) in enumerate(one.state.orders.tolist()) if vehicle == -1]
+    removed = random.sample(idle, random.randint(0, len(idle)))
+
+    retried = _retried(one, seed, removed)
+
+    with_room = {order for order in idle if any(_fits(one, way) for way in _ways(one, order))}
+    assert sorted(retried) == sorted(with_room - set(removed))
+
+
+def _ways(one: Packed, order: int) -> range:
+    return range(one.data.orders[order, WAYS_BEGIN], one.data.orders[order, WAYS_END])
+
+
+def _fits(one: Packed, way: int) -> bool:
+    claims = one.data.claims[one.data.ways[way, CLAIMS_BEGIN] : one.data.ways[way, CLAIMS_END]]
+    return all(one.state.taken[row] + amount <= one.data.room[row] for row, amount in claims)
+
+
+def test_only_some_of_many_left_out_orders_are_tried_again() -> None:
+    orders = [an_order(f"order-{number}") for number in range(NUM_RETRIED + 10)]
+    one = packed(a_problem(places=[a_place("shop", 5), a_place("point", 10)], orders=orders))
+    fill(Random(0), one, tries=0)
+
+    retried = [_retried(one, seed, [0, 1, 2]) for seed in range(5)]
+
+    assert {len(set(some)) for some in retried} == {NUM_RETRIED}
+    assert len({tuple(some) for some in retried}) > 1
+    assert not {0, 1, 2} & {order for some in retried for order in some}
