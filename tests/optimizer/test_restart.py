@@ -1,6 +1,8 @@
 """Plans can be taken up again: routes lead back to legs, and a search may begin with a plan."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,13 +11,24 @@ from optimizer.day import Day
 from optimizer.feasibility import violations
 from optimizer.generator import RegionSize, generate
 from optimizer.master import Column
-from optimizer.problem import Load, Problem
+from optimizer.problem import Load, Order, Problem
+from optimizer.restart import begin
 from optimizer.routes import legs_of, routes_of
 from optimizer.schedule import Timetable, evaluate
+from optimizer.search import Search
 from optimizer.solution import Route, Solution
 from optimizer.solve import solve
 from optimizer.travel.model import with_matrices
-from tests.optimizer.builders import a_place, a_problem, a_vehicle, an_order, solved, the_result, under_way
+from tests.optimizer.builders import (
+    a_place,
+    a_problem,
+    a_vehicle,
+    an_order,
+    solved,
+    some_compartments,
+    the_result,
+    under_way,
+)
 from tests.optimizer.strategies import problems
 
 
@@ -49,6 +62,30 @@ def begun_with(problem: Problem, start: Solution, **more: object) -> Solution:
     result = solve(problem, time_limit_s=60, iterations=0, start=start, **more)  # type: ignore[arg-type]
     assert result.solution is not None
     return result.solution
+
+
+def begun(problem: Problem, start: Solution, routes: Sequence[Route] = ()) -> Search:
+    """Begin a search with a plan, and do nothing else."""
+    search = Search(Day(problem), should_stop=lambda: False, must_stop=lambda: False)
+    begin(search, start, routes)
+    return search
+
+
+def carried(search: Search) -> dict[str, str]:
+    """Return the profile of the vehicle by order."""
+    orders = search.day.problem.orders
+    return {
+        orders[order].id: search.day.problem.vehicles[column.vehicle.vehicles[0]].profile
+        for column in search.incumbent
+        for order, _ in column.orders
+    }
+
+
+def on_two_vehicles(*orders: Order, bike: Sequence[str] = (), **more: Any) -> Problem:
+    """Return a day of a van and a bike, of which the bike carries only some orders and the van the others."""
+    bound = [replace(order, vehicles=("bike" if order.id in bike else "van",)) for order in orders]
+    vehicles = [a_vehicle("van"), a_vehicle("bike", profile="bike")]
+    return a_problem(orders=bound, vehicles=vehicles, **more)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -106,6 +143,59 @@ def test_what_no_longer_fits_into_a_plan_is_taken_out_of_it(problem: Problem) ->
     )
 
     assert violations(changed, begun_with(changed, plan)) == []
+
+
+def test_an_order_that_two_routes_deliver_stays_with_the_first() -> None:
+    one, two, three = (an_order(name) for name in ("one", "two", "three"))
+    first = solved(on_two_vehicles(one, two)).routes
+    second = solved(on_two_vehicles(two, three, bike=["two", "three"])).routes
+    day = on_two_vehicles(one, two, three)
+    day = replace(day, orders=tuple(replace(order, vehicles=()) for order in day.orders))
+
+    search = begun(day, Solution(routes=(*first, *second), left_out=()))
+
+    assert carried(search) == {"one": "van", "two": "van", "three": "bike"}
+
+
+def test_orders_that_are_gone_do_not_take_the_others_along() -> None:
+    one, two = an_order("one"), an_order("two")
+    plan = solved(on_two_vehicles(one, two, bike=["two"]))
+
+    assert carried(begun(on_two_vehicles(two, bike=["two"]), plan)) == {"two": "bike"}
+
+
+def test_a_plan_stands_although_it_says_nothing_of_a_vehicle_that_is_out() -> None:
+    plan = solved(a_problem())
+    out = a_vehicle("bike", profile="bike", under_way=under_way())
+
+    search = begun(a_problem(vehicles=[a_vehicle(), out]), plan)
+
+    assert carried(search) == {"order": "van"}
+    assert len(search.incumbent) == 2
+
+
+def test_what_overfills_a_locker_waits_and_the_rest_of_the_plan_stands() -> None:
+    places = [a_place("shop", 5), a_place("point", 10), a_place("counter", 12)]
+    orders = [an_order("one"), an_order("two"), an_order("three", to="counter")]
+    plan = solved(on_two_vehicles(*orders, bike=["three"], places=places))
+    kind = orders[0].compartments[0]
+    full = replace(places[1], compartments=(some_compartments(kind.temperature, kind.size, 1),))
+
+    search = begun(on_two_vehicles(*orders, bike=["three"], places=[places[0], full, places[2]]), plan)
+
+    assert carried(search) == {"three": "bike"}
+
+
+def test_of_routes_seen_elsewhere_only_those_that_fit_as_they_are_are_known() -> None:
+    orders = [an_order("one"), an_order("two")]
+    routes = solved(on_two_vehicles(*orders, bike=["two"])).routes
+    light = replace(orders[0], parcels=(replace(orders[0].parcels[0], weight_g=10**7),))
+    day = on_two_vehicles(light, orders[1], bike=["two"])
+
+    search = begun(day, Solution(routes=(), left_out=()), [*routes, replace(routes[0], stops=())])
+
+    assert carried(search) == {}
+    assert [column.orders for column in search.pool] == [((1, 0),)]
 
 
 def test_of_a_plan_that_overfills_a_locker_some_orders_wait() -> None:
