@@ -17,7 +17,8 @@ from logistics.models import Plan, Territory
 from logistics.services import plans, pools, territories
 from logistics.solver import SolverFailed
 from logistics.states import PlanState, TerritoryState
-from optimizer.regions.parts import FAMILIES, end_s
+from optimizer.regions.parts import END, FAMILIES, end_s
+from optimizer.regions.territories import regroup
 from tests.logistics.builders import Village, a_resident, a_shift, a_shop, a_supply_point, an_order, at
 from tests.logistics.solving import SolverHere
 
@@ -89,6 +90,29 @@ def breaking(monkeypatch: pytest.MonkeyPatch, *, only: Sequence[int]) -> None:
     monkeypatch.setattr("logistics.services.plans.SolverProcess", Breaking)
 
 
+def watching(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Note what each run of the solver is given."""
+    runs: list[dict[str, Any]] = []
+
+    class Watched(SolverHere):
+        def __init__(self, problem: dict[str, Any], **more: Any) -> None:
+            runs.append(more)
+            super().__init__(problem, **more)
+
+    monkeypatch.setattr("logistics.services.plans.SolverProcess", Watched)
+    return runs
+
+
+def delivered(document: dict[str, Any] | None) -> list[str]:
+    """Return the orders that a result delivers."""
+    return [
+        delivery["order"]
+        for route in (document or {})["solution"]["routes"]
+        for stop in route["stops"]
+        for delivery in stop["deliveries"]
+    ]
+
+
 def test_a_large_pool_is_planned_in_territories(plan: Plan) -> None:
     work_on()
 
@@ -101,13 +125,74 @@ def test_a_large_pool_is_planned_in_territories(plan: Plan) -> None:
     assert rows.filter(family=0).count() == 2
 
 
-def test_families_and_the_choice_at_the_end_share_the_budget(plan: Plan) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_families_and_the_choice_at_the_end_share_the_budget(
+    plan: Plan, settings: Any, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    settings.PLAN_WORKERS = workers
+    runs = watching(monkeypatch)
+
     work_on()
 
     plan.refresh_from_db()
     families = [Territory.objects.filter(family=family) for family in range(len(FAMILIES))]
-    seconds = [max(row.budget_s for row in rows) * ceil(len(rows) / 2) for rows in families]
-    assert sum(seconds) + end_s(plan.budget_s, NUM_ORDERS) == pytest.approx(plan.budget_s)
+    seconds = [max(row.budget_s for row in rows) * ceil(len(rows) / workers) for rows in families]
+    assert sum(seconds) + runs[-1]["time_limit_s"] == pytest.approx(plan.budget_s)
+    assert runs[-1]["time_limit_s"] == end_s(plan.budget_s, NUM_ORDERS)
+
+
+def test_each_territory_goes_on_from_what_the_plan_does_there(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = watching(monkeypatch)
+    divided()
+    work("plan_territory")
+    work("recombine_plan")
+
+    work("plan_territory")
+
+    first, later = runs[:2], runs[2:]
+    assert [run["start"] for run in first] == [None, None]
+    assert [run["start"] for run in later] == [row.start for row in Territory.objects.filter(family=1)]
+    assert {run["seed"] for run in first} == {plan.seed}
+    assert {run["seed"] for run in later} == {plan.seed + 1}
+
+
+def test_at_the_end_the_routes_of_all_territories_can_be_chosen(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = watching(monkeypatch)
+    divided()
+    for _ in FAMILIES[1:]:
+        work("plan_territory")
+        work("recombine_plan")
+    work("plan_territory")
+    rows = list(Territory.objects.order_by("family", "number"))
+    offered = [route for row in rows for route in (row.solution or {})["routes"]]
+
+    work("recombine_plan")
+
+    last = runs[-1]
+    assert last["options"] == ("--iterations", "0")
+    assert last["start"]["routes"] == offered
+    assert sorted(delivered(last["start"])) == sorted(
+        order for row in rows if row.family == len(FAMILIES) - 1 for order in delivered(row.solution)
+    )
+    assert all("--others" in run["options"] for run in runs[:-1])
+
+
+def test_families_are_cut_in_different_ways(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[int] = []
+
+    def noted(*arguments: Any, seed: int) -> Any:
+        seeds.append(seed)
+        return regroup(*arguments, seed=seed)
+
+    monkeypatch.setattr("optimizer.regions.territories.regroup", noted)
+
+    work_on()
+
+    assert len(set(seeds)) == len(seeds) == len(FAMILIES) - 1
 
 
 def test_a_plan_made_in_territories_can_be_released(plan: Plan) -> None:
@@ -136,11 +221,13 @@ def test_who_ends_the_last_territory_asks_for_the_next_step(plan: Plan) -> None:
 
     intents.perform(first.pk)
     assert asked("recombine_plan") == []
+    plan.refresh_from_db()
+    assert plan.progress["fraction"] == pytest.approx((1 - END) / len(FAMILIES) / 2, abs=1e-3)
     intents.perform(last.pk)
 
     assert [one.arguments["family"] for one in asked("recombine_plan")] == [0]
     plan.refresh_from_db()
-    assert 0 < plan.progress["fraction"] < 1
+    assert plan.progress["fraction"] == pytest.approx((1 - END) / len(FAMILIES), abs=1e-3)
 
 
 def test_later_territories_begin_with_the_plans_of_the_first(plan: Plan) -> None:
@@ -150,13 +237,20 @@ def test_later_territories_begin_with_the_plans_of_the_first(plan: Plan) -> None
 
     later = Territory.objects.filter(family=1)
     assert later
-    carried = [
-        delivery["order"]
-        for row in later
-        for route in (row.start or {})["solution"]["routes"]
-        for stop in route["stops"]
-        for delivery in stop["deliveries"]
-    ]
+    carried = [order for row in later for order in delivered(row.start)]
+    assert len(carried) == len(set(carried)) == NUM_ORDERS
+
+
+def test_where_the_solver_dies_the_plan_so_far_stands(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    divided()
+    work("plan_territory")
+    work("recombine_plan")
+    breaking(monkeypatch, only=(0, 1))
+    work("plan_territory")
+
+    work("recombine_plan")
+
+    carried = [order for row in Territory.objects.filter(family=2) for order in delivered(row.start)]
     assert len(carried) == len(set(carried)) == NUM_ORDERS
 
 
@@ -208,6 +302,8 @@ def test_the_region_goes_on_without_a_territory_that_was_given_up(plan: Plan) ->
     assert asked("recombine_plan") == []
 
     territories.skip_abandoned(at=at(9, 5))
+    territories.skip_abandoned(at=at(9, 6))
+    assert len(asked("recombine_plan")) == 1
     work_on()
 
     row.refresh_from_db()
@@ -215,6 +311,20 @@ def test_the_region_goes_on_without_a_territory_that_was_given_up(plan: Plan) ->
     assert (row.state, row.error) == (TerritoryState.FAILED, "solver-gave-up")
     assert plan.state == PlanState.PROPOSED
     assert (plan.num_carried or 0) + (plan.num_left_out or 0) == NUM_ORDERS
+
+
+def test_a_territory_that_was_given_up_is_not_planned_later(plan: Plan) -> None:
+    row, _ = divided()
+    given_up = Intent.objects.filter(arguments__territory_id=row.pk)
+    given_up.update(state=IntentState.DEAD)
+    territories.skip_abandoned(at=at(9, 5))
+    given_up.update(state=IntentState.WAITING)
+
+    work("plan_territory")
+
+    row.refresh_from_db()
+    assert row.state == TerritoryState.FAILED
+    assert given_up.get().state == IntentState.DONE
 
 
 def test_a_plan_whose_recombination_was_given_up_is_failed(plan: Plan) -> None:
@@ -240,6 +350,7 @@ def test_a_cancelled_plan_stops_in_all_territories(plan: Plan, monkeypatch: pyte
     assert (plan.state, plan.problem) == (PlanState.CANCELLED, None)
     assert Event.objects.filter(kind="plan_cancelled").count() == 1
     assert not Territory.objects.filter(state=TerritoryState.DONE).exists()
+    assert {one.state for one in asked("plan_territory")} == {IntentState.DONE}
 
 
 def test_a_finished_plan_keeps_no_problems_of_territories(plan: Plan) -> None:
