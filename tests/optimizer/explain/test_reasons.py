@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from optimizer.day import Day
 from optimizer.explain.reasons import Explainer
 from optimizer.problem import Load, Problem, Size, Temperature
@@ -15,6 +17,7 @@ from tests.optimizer.builders import (
     an_order,
     solved,
     the_only_left_out,
+    under_way,
 )
 
 HOUR = 3600
@@ -68,6 +71,21 @@ def test_a_run_that_is_just_too_long_needs_a_longer_shift() -> None:
     assert (remedy.kind, remedy.facts) == (RemedyKind.LONGER_SHIFT, {"minutes": 9, "vehicle": "van"})
 
 
+def test_a_vehicle_that_goes_home_too_early_needs_a_longer_shift() -> None:
+    remedy = the_remedy(a_problem(vehicles=[a_vehicle(shift=(EIGHT, EIGHT + 1_500))]))
+
+    assert (remedy.kind, remedy.facts) == (RemedyKind.LONGER_SHIFT, {"minutes": 9, "vehicle": "van"})
+
+
+def test_a_shop_that_closes_before_the_vehicle_comes_should_be_open_longer() -> None:
+    places = [a_place("shop", 5, windows=[(0, EIGHT + 400)]), a_place("point", 10)]
+
+    # Five kilometres take 500 s; nothing else would help.
+    (remedy,) = the_only_left_out(solved(a_problem(places=places))).remedies
+
+    assert (remedy.kind, remedy.facts) == (RemedyKind.LONGER_OPENING, {"place": "shop", "minutes": 2})
+
+
 def test_of_several_vehicles_the_one_is_named_that_needs_least() -> None:
     vehicles = [a_vehicle("tired", max_duration_s=1_000), a_vehicle("fresh", max_duration_s=1_900)]
 
@@ -116,6 +134,49 @@ def test_a_full_locker_needs_more_compartments_and_their_worth_is_told() -> None
     assert (remedy.kind, remedy.saved_cents) == (RemedyKind.MORE_COMPARTMENTS, 5_000)
     assert remedy.facts == {"place": "point", "temperature": "ambient", "size": "S", "count": 1}
     assert remedy.sentence == "One more S compartment in point would save 50.00 EUR."
+
+
+def test_nobody_asks_for_one_more_of_a_vehicle_that_is_out() -> None:
+    # By its deadline the vehicle reaches one end of the road only.
+    places = [a_place("home", 0), a_place("shop", 5), a_place("point", 10)]
+    orders = [an_order(name, to=name, deadline_s=EIGHT + 500) for name in ("home", "point")]
+    vehicle = a_vehicle(under_way=under_way("shop", EIGHT))
+
+    (left_out,) = solved(a_problem(places=places, orders=orders, vehicles=[vehicle])).left_out
+
+    assert left_out.reason == Reason.NO_VEHICLE_TIME_LEFT
+    assert RemedyKind.MORE_VEHICLES not in {remedy.kind for remedy in left_out.remedies}
+
+
+def test_of_several_full_lockers_the_one_comes_first_that_saves_most() -> None:
+    full = [a_place(f"point-{km}", km, compartments=[(*AMBIENT_S, 0)]) for km in (20, 10, 15)]
+    order = an_order(to={place.id: 0 for place in full})
+
+    left_out = the_only_left_out(solved(a_problem(places=[a_place("shop", 5), *full], orders=[order])))
+
+    assert [remedy.facts["place"] for remedy in left_out.remedies] == ["point-10", "point-15", "point-20"]
+    nearest, _, farthest = left_out.remedies
+    assert nearest.saved_cents > farthest.saved_cents
+
+
+def test_the_least_change_is_found_for_every_order_however_many_there_are() -> None:
+    orders = [an_order(f"order-{number}", deadline_s=EIGHT + 900) for number in range(20)]
+
+    left_out = solved(a_problem(orders=orders)).left_out
+
+    assert {left.remedy.kind for left in left_out if left.remedy} == {RemedyKind.DEADLINE_LATER}
+    assert [left.remedy and left.remedy.facts for left in left_out] == [{"minutes": 2}] * len(orders)
+
+
+def test_after_some_trials_a_change_is_told_that_is_larger_than_needed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("optimizer.explain.remedies.MAX_TRIALS", 3)
+
+    remedy = the_remedy(a_problem(orders=[an_order(deadline_s=EIGHT + 900)]))
+
+    # The first trial is in vain, for nobody could be ready earlier; two hours are enough, and so is one.
+    assert remedy.facts == {"minutes": 60}
 
 
 def test_a_full_counter_needs_more_room() -> None:
@@ -175,12 +236,15 @@ def explainer_of(search: Search, *, should_hurry: bool) -> Explainer:
 
 
 def test_without_time_reasons_are_told_but_no_remedies_are_sought() -> None:
-    problem = a_problem(vehicles=[a_vehicle(max_duration_s=1_500)])
-    search = Search(Day(problem), should_stop=lambda: False, must_stop=lambda: False)
+    full = a_place("point", 10, compartments=[(*AMBIENT_S, 0)])
+    too_long = a_problem(vehicles=[a_vehicle(max_duration_s=1_500)])
+    too_full = a_problem(places=[a_place("shop", 5), full])
+    for problem, reason in ((too_long, Reason.RUN_TOO_LONG), (too_full, Reason.NO_COMPARTMENT_LARGE_ENOUGH)):
+        search = Search(Day(problem), should_stop=lambda: False, must_stop=lambda: False)
 
-    (left_out,) = explainer_of(search, should_hurry=True).explain([0])
+        (left_out,) = explainer_of(search, should_hurry=True).explain([0])
 
-    assert (left_out.reason, left_out.remedies) == (Reason.RUN_TOO_LONG, ())
+        assert (left_out.reason, left_out.remedies) == (reason, ())
 
 
 def test_a_vehicle_that_is_busy_all_day_has_no_time_left() -> None:
