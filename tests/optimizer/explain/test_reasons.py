@@ -1,12 +1,14 @@
 """What is left out has a remedy that works."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
 from optimizer.day import Day
 from optimizer.explain.reasons import Explainer
-from optimizer.problem import Load, Problem, Size, Temperature
+from optimizer.problem import CompartmentDemand, Load, Problem, Size, Temperature
 from optimizer.search import Search
 from optimizer.solution import Reason, Remedy, RemedyKind
 from tests.optimizer.builders import (
@@ -159,6 +161,80 @@ def test_of_several_full_lockers_the_one_comes_first_that_saves_most() -> None:
     assert nearest.saved_cents > farthest.saved_cents
 
 
+def test_an_order_that_lacks_two_kinds_of_compartments_is_not_helped_by_one_of_them() -> None:
+    locker = a_place("point", 10, compartments=[])
+    chilled = CompartmentDemand(temperature=Temperature.CHILLED, size=Size.S)
+    order = replace(an_order(), compartments=(*an_order().compartments, chilled))
+
+    left_out = the_only_left_out(solved(a_problem(places=[a_place("shop", 5), locker], orders=[order])))
+
+    assert (left_out.reason, left_out.remedies) == (Reason.NO_COMPARTMENT_LARGE_ENOUGH, ())
+
+
+def test_the_compartment_that_lacks_is_as_large_as_the_largest_goods_of_its_temperature() -> None:
+    cold = [CompartmentDemand(temperature=Temperature.CHILLED, size=size) for size in (Size.S, Size.M)]
+    large = CompartmentDemand(temperature=Temperature.AMBIENT, size=Size.XL)
+    order = replace(an_order(), compartments=(cold[0], cold[1], large))
+    locker = a_place("point", 10, compartments=[(Temperature.AMBIENT, Size.XL, 1)])
+
+    remedy = the_remedy(a_problem(places=[a_place("shop", 5), locker], orders=[order]))
+
+    assert remedy.facts == {"place": "point", "temperature": "chilled", "size": "M", "count": 2}
+
+
+def test_where_an_open_place_is_too_far_a_full_one_with_more_room_is_a_remedy() -> None:
+    full = [a_place(f"full-{km}", km, compartments=[(*AMBIENT_S, 0)]) for km in (7, 8, 9)]
+    order = an_order(to={"far": 0, **{place.id: 0 for place in full}}, penalty_cents=600)
+
+    left_out = the_only_left_out(
+        solved(a_problem(places=[a_place("shop", 5), *full, a_place("far", 60)], orders=[order]))
+    )
+
+    assert left_out.reason == Reason.NOT_WORTH_THE_DETOUR
+    # Three at most.
+    assert [(remedy.kind, remedy.facts.get("place")) for remedy in left_out.remedies] == [
+        (RemedyKind.HIGHER_PENALTY, None),
+        (RemedyKind.MORE_COMPARTMENTS, "full-7"),
+        (RemedyKind.MORE_COMPARTMENTS, "full-8"),
+    ]
+
+
+def test_where_no_vehicle_has_time_for_the_open_place_a_full_one_with_more_room_is_a_remedy() -> None:
+    full = a_place("full", 6, compartments=[(*AMBIENT_S, 0)])
+    places = [a_place("home", 0), a_place("shop", 5), full, a_place("point", 10)]
+    # By its deadline the vehicle reaches one end of the road only.
+    dear = an_order("dear", to="point", deadline_s=EIGHT + 1_000, penalty_cents=200_000)
+    other = an_order("other", to={"home": 0, "full": 0}, deadline_s=EIGHT + 1_000)
+
+    left_out = the_only_left_out(solved(a_problem(places=places, orders=[dear, other])))
+
+    assert (left_out.order, left_out.reason) == ("other", Reason.NO_VEHICLE_TIME_LEFT)
+    assert left_out.remedies[-1].kind == RemedyKind.MORE_COMPARTMENTS
+
+
+def test_remedies_are_sought_first_for_what_is_missed_most() -> None:
+    orders = [
+        an_order("cheap", penalty_cents=10_000, deadline_s=EIGHT + 900),
+        an_order("dear", penalty_cents=20_000, deadline_s=EIGHT + 900),
+    ]
+    search = Search(Day(a_problem(orders=orders)), should_stop=never, must_stop=never)
+    asked = count()
+    explainer = explainer_of(search, should_hurry=lambda: next(asked) > 3)
+
+    cheap, dear = explainer.explain([0, 1])
+
+    assert (len(cheap.remedies), len(dear.remedies)) == (0, 1)
+
+
+def test_who_is_told_to_stop_looks_for_no_reasons() -> None:
+    too_long = a_problem(vehicles=[a_vehicle(max_duration_s=1_500)])
+    search = Search(Day(too_long), should_stop=never, must_stop=never)
+
+    (left_out,) = explainer_of(search, should_stop=lambda: True).explain([0])
+
+    assert (left_out.reason, left_out.remedies) == (Reason.PLANNING_TIME_OVER, ())
+
+
 def test_the_least_change_is_found_for_every_order_however_many_there_are() -> None:
     orders = [an_order(f"order-{number}", deadline_s=EIGHT + 900) for number in range(20)]
 
@@ -217,21 +293,27 @@ def test_a_change_that_costs_more_than_it_saves_is_no_remedy() -> None:
 
 
 def test_an_order_that_a_vehicle_could_carry_at_a_profit_was_not_found_a_place_in_time() -> None:
-    search = Search(Day(a_problem()), should_stop=lambda: False, must_stop=lambda: False)
+    search = Search(Day(a_problem()), should_stop=never, must_stop=never)
 
-    (left_out,) = explainer_of(search, should_hurry=False).explain([0])
+    (left_out,) = explainer_of(search).explain([0])
 
     assert left_out.reason == Reason.PLANNING_TIME_OVER
 
 
-def explainer_of(search: Search, *, should_hurry: bool) -> Explainer:
+def never() -> bool:
+    return False
+
+
+def explainer_of(
+    search: Search, *, should_hurry: Callable[[], bool] = never, should_stop: Callable[[], bool] = never
+) -> Explainer:
     return Explainer(
         search.day,
         search.room,
         search.reach,
         search.plan(),
-        should_hurry=lambda: should_hurry,
-        should_stop=lambda: False,
+        should_hurry=should_hurry,
+        should_stop=should_stop,
     )
 
 
@@ -240,9 +322,9 @@ def test_without_time_reasons_are_told_but_no_remedies_are_sought() -> None:
     too_long = a_problem(vehicles=[a_vehicle(max_duration_s=1_500)])
     too_full = a_problem(places=[a_place("shop", 5), full])
     for problem, reason in ((too_long, Reason.RUN_TOO_LONG), (too_full, Reason.NO_COMPARTMENT_LARGE_ENOUGH)):
-        search = Search(Day(problem), should_stop=lambda: False, must_stop=lambda: False)
+        search = Search(Day(problem), should_stop=never, must_stop=never)
 
-        (left_out,) = explainer_of(search, should_hurry=True).explain([0])
+        (left_out,) = explainer_of(search, should_hurry=lambda: True).explain([0])
 
         assert (left_out.reason, left_out.remedies) == (reason, ())
 
