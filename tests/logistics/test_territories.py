@@ -1,7 +1,8 @@
 """A large region is planned in territories: rows for any worker, and nobody waits for anybody."""
 
+import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from math import ceil
@@ -17,8 +18,12 @@ from logistics.models import Plan, Territory
 from logistics.services import plans, pools, territories
 from logistics.solver import SolverFailed
 from logistics.states import PlanState, TerritoryState
+from optimizer import io
+from optimizer.regions import territories as cut
 from optimizer.regions.parts import END, FAMILIES, end_s
-from optimizer.regions.territories import regroup
+from optimizer.routes import routes_of
+from optimizer.search import Search
+from optimizer.solution import Route
 from tests.logistics.builders import Village, a_resident, a_shift, a_shop, a_supply_point, an_order, at
 from tests.logistics.solving import SolverHere
 
@@ -103,6 +108,11 @@ def watching(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return runs
 
 
+def routes_so_far(search: Search, _: int) -> Iterator[Route]:
+    """Yield routes to offer, whatever they are worth."""
+    yield from routes_of(search.day, search.incumbent)
+
+
 def delivered(document: dict[str, Any] | None) -> list[str]:
     """Return the orders that a result delivers."""
     return [
@@ -162,6 +172,7 @@ def test_at_the_end_the_routes_of_all_territories_can_be_chosen(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = watching(monkeypatch)
+    monkeypatch.setattr("tests.logistics.solving.other_routes", routes_so_far)
     divided()
     for _ in FAMILIES[1:]:
         work("plan_territory")
@@ -173,6 +184,7 @@ def test_at_the_end_the_routes_of_all_territories_can_be_chosen(
     work("recombine_plan")
 
     last = runs[-1]
+    assert len(offered) >= len(FAMILIES)
     assert last["options"] == ("--iterations", "0")
     assert last["start"]["routes"] == offered
     assert sorted(delivered(last["start"])) == sorted(
@@ -181,14 +193,30 @@ def test_at_the_end_the_routes_of_all_territories_can_be_chosen(
     assert all("--others" in run["options"] for run in runs[:-1])
 
 
+def test_a_family_begins_with_the_last_one_alone(plan: Plan) -> None:
+    divided()
+    work("plan_territory")
+    work("recombine_plan")
+    work("plan_territory")
+    for row in Territory.objects.filter(family=1):
+        part = cut.Territory(number=row.number, problem=io.read_problem(json.dumps(row.problem)))
+        nothing = io.start_to_json(part.plan_so_far())
+        Territory.objects.filter(pk=row.pk).update(solution=nothing)
+
+    work("recombine_plan")
+
+    assert [delivered(row.start) for row in Territory.objects.filter(family=2)] == [[], []]
+
+
 def test_families_are_cut_in_different_ways(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds: list[int] = []
+    regroup = cut.regroup
 
     def noted(*arguments: Any, seed: int) -> Any:
         seeds.append(seed)
         return regroup(*arguments, seed=seed)
 
-    monkeypatch.setattr("optimizer.regions.territories.regroup", noted)
+    monkeypatch.setattr(cut, "regroup", noted)
 
     work_on()
 
