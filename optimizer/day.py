@@ -70,6 +70,8 @@ class VehicleClass:
     ----------
     start, end, base
         Where its run starts and ends, and where it returns to between trips.
+    capacity, loaded_capacity
+        What it may carry: at any moment, for what is on board already is there; and after loading anything.
     earliest_s, latest_s
         Within these moments the run starts and ends.
     max_duration_s, range_m, first_range_m
@@ -92,6 +94,7 @@ class VehicleClass:
     end: int
     base: int
     capacity: Amounts
+    loaded_capacity: Amounts
     earliest_s: int
     latest_s: int
     max_duration_s: int
@@ -345,6 +348,7 @@ def _class(day: Day, index: int, vehicle: Vehicle, indices: tuple[int, ...]) -> 
         end=day.place_index[vehicle.end_place],
         base=day.place_index[vehicle.start_place],
         capacity=_most(vehicle.capacity.amounts, on_board),
+        loaded_capacity=vehicle.capacity.amounts,
         earliest_s=way.free_s if way else vehicle.shift.earliest_s,
         latest_s=latest_s,
         max_duration_s=max_duration_s,

@@ -314,16 +314,17 @@ class _Check:
         load = [0, 0, 0, 0]
         for goods in vehicle.on_board:
             self._add(load, self.problem.order_by_id[goods.order], 1)
-        on_board, peak = list(load), list(load)
+        peak, filled = list(load), [0, 0, 0, 0]
         for stop in route.stops:
             for delivery in stop.deliveries:
                 self._add(load, self.problem.order_by_id[delivery.order], -1)
             for order_id in stop.pickups:
                 self._add(load, self.problem.order_by_id[order_id], 1)
             peak = [max(most, now) for most, now in zip(peak, load, strict=True)]
-        rooms = vehicle.capacity.amounts
-        for name, most, room, begun in zip(Load.__dataclass_fields__, peak, rooms, on_board, strict=True):
-            if most > max(room, begun):  # What is on board already is there, whatever it takes.
+            if stop.pickups:  # What is on board from the start is there, whatever it takes.
+                filled = [max(most, now) for most, now in zip(filled, load, strict=True)]
+        for name, most, room in zip(Load.__dataclass_fields__, filled, vehicle.capacity.amounts, strict=True):
+            if most > room:
                 yield f"carries {most} of at most {room} {name}"
         if tuple(peak) != route.max_load.amounts:
             yield "carries another load than it says"

@@ -10,11 +10,12 @@ vehicle stands at a stop, before the stop's work begins, and counts as waiting t
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from optimizer.day import Amounts, Leg, VehicleClass
 from optimizer.fleet import WorkingTime
 from optimizer.solution import CostTerms
-from optimizer.visits import OVERLOADS, Failure, Visit, length_m, peak_load, visits_of
+from optimizer.visits import OVERLOADS, Failure, Visit, length_m, overload_of, peak_load, visits_of
 
 #: Places for a break that are tried, those first that lengthen the run least.
 NUM_BREAKS_TRIED = 4
@@ -72,6 +73,8 @@ def evaluate(vehicle: VehicleClass, legs: Sequence[Leg]) -> Timetable | Failure:
     for amount, room, failure in zip(peak, vehicle.capacity, OVERLOADS, strict=True):
         if amount > room:
             return failure
+    if vehicle.capacity != vehicle.loaded_capacity and (overload := overload_of(vehicle, visits)):
+        return overload
     distance_m = length_m(vehicle, visits)
     if isinstance(distance_m, Failure):
         return distance_m
@@ -232,7 +235,14 @@ def _latest_departure(
 
 
 def _waits(times: Times) -> bool:
-    return any(start > arrival for arrival, start in zip(times.arrivals_s, times.starts_s, strict=True))
+    """Tell whether any visit begins later than its arrival and its break make it."""
+    return any(idle_s > 0 for idle_s in _idle_s(times))
+
+
+def _idle_s(times: Times) -> Iterator[int]:
+    """Yield how long each visit waits, breaks apart."""
+    for visit, arrival_s, start_s in zip(times.visits, times.arrivals_s, times.starts_s, strict=True):
+        yield start_s - arrival_s - visit.break_s
 
 
 def _within_rides(times: Times, latest_starts: Sequence[int]) -> Times | None:
@@ -315,15 +325,19 @@ def _breaks(vehicle: VehicleClass, rules: WorkingTime, times: Times) -> Iterator
     needed_s = {max(rules.breaks_s(work_s) - taken_s, _LEAST_BREAK_S)}
     needed_s |= {rule.break_s - taken_s for rule in rules.rules if rule.break_s > max(needed_s) + taken_s}
     (began_s, _), *_ = _stretches(vehicle, times)
+    idle_s = list(accumulate(_idle_s(times)))
     for break_s in sorted(needed_s):
-        fitting = [
-            (max(0, break_s - (start_s - arrival_s)), abs(2 * arrival_s - began_s - times.end_s), position)
-            for position, (arrival_s, start_s) in enumerate(
-                zip(times.arrivals_s, times.starts_s, strict=True)
-            )
-            if arrival_s - began_s <= longest_s and times.end_s - start_s <= longest_s
-        ]
-        yield from ((position, break_s) for _, _, position in sorted(fitting)[:NUM_BREAKS_TRIED])
+        fitting = []
+        for position, (arrival_s, start_s) in enumerate(zip(times.arrivals_s, times.starts_s, strict=True)):
+            waits_s = start_s - arrival_s
+            before_s, after_s = arrival_s - began_s, times.end_s - start_s
+            # A break may take the place of waiting elsewhere, which shortens the work before or after it.
+            least_s = before_s - (idle_s[position] - waits_s), after_s - (idle_s[-1] - idle_s[position])
+            if max(least_s) <= longest_s:
+                is_sure = max(before_s, after_s) <= longest_s
+                lengthens_s, unevenness_s = max(0, break_s - waits_s), abs(before_s - after_s)
+                fitting.append((not is_sure, lengthens_s, unevenness_s, position))
+        yield from ((position, break_s) for *_, position in sorted(fitting)[:NUM_BREAKS_TRIED])
 
 
 #: A shorter rest is no break (Arbeitszeitgesetz, section 4).

@@ -88,6 +88,21 @@ def peak_load(vehicle: VehicleClass, visits: Sequence[Visit]) -> Amounts:
     return most_weight, most_volume, most_chilled, most_frozen
 
 
+def overload_of(vehicle: VehicleClass, visits: Sequence[Visit]) -> Failure | None:
+    """Return what is overloaded where a vehicle that came with too much on board loads more."""
+    load = list(vehicle.on_board_amounts)
+    for visit in visits:
+        for leg in visit.legs:
+            sign = -1 if leg.is_delivery else 1
+            load = [now + sign * amount for now, amount in zip(load, leg.shipment.amounts, strict=True)]
+        if all(leg.is_delivery or leg.shipment is TURN for leg in visit.legs):
+            continue
+        for amount, room, failure in zip(load, vehicle.loaded_capacity, OVERLOADS, strict=True):
+            if amount > room:
+                return failure
+    return None
+
+
 def length_m(vehicle: VehicleClass, visits: Sequence[Visit]) -> int | Failure:
     """Return the length of the route, unless it lacks a way, a charge or a trip."""
     total = since_charge = 0

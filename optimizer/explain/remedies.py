@@ -162,7 +162,7 @@ class Prober:
             elif kind == RemedyKind.LONGER_RANGE:
                 excess["distance_m"] = 1000 * amount
             elif kind == RemedyKind.LARGER_VEHICLE:
-                rooms = self._day.classes[way.tour.vehicle.index].capacity
+                rooms = self._day.classes[way.tour.vehicle.index].loaded_capacity
                 loads = zip(Load.__dataclass_fields__, way.timetable.max_load, rooms, strict=True)
                 excess = {name: load - room for name, load, room in loads if load > room}
             return {"vehicle": vehicle.id, **excess}
@@ -260,7 +260,7 @@ def _in_minutes(
 def _changed(tour: Tour, kind: RemedyKind, amount: int) -> Tour:
     """Return a tour as if its vehicle had more time, range or room."""
     vehicle, seconds, metres = tour.vehicle, 60 * amount, 1000 * amount
-    changes: dict[str, Any] = {"capacity": BOUNDLESS}
+    changes: dict[str, Any] = {"capacity": BOUNDLESS, "loaded_capacity": BOUNDLESS}
     if kind == RemedyKind.LONGER_SHIFT:
         changes = {
             "latest_s": vehicle.latest_s + seconds,

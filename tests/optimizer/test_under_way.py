@@ -145,6 +145,22 @@ def test_a_vehicle_that_carries_more_than_it_may_unloads_but_loads_no_more() -> 
     assert the_checked(problem).num_carried == 2
 
 
+@pytest.mark.parametrize(("weight_g", "carried"), [(900, 2), (901, 1)])
+def test_what_a_vehicle_came_with_is_no_reason_to_fill_it_up_to_that_again(
+    weight_g: int, carried: int
+) -> None:
+    small, larger = (Load(weight_g=weight_g, volume_cm3=10**6) for weight_g in (900, 1_000))
+    orders = [an_order(), an_order("next", pickup="point", to="hub", weight_g=weight_g)]
+    problem = a_problem(orders=orders, vehicles=[out(loaded(), capacity=small)])
+    plan = solved(a_problem(orders=orders, vehicles=[out(loaded(), capacity=larger)]))
+
+    solution = the_checked(problem)
+
+    assert solution.num_carried == carried
+    refused = [] if carried == 2 else ["route of van: carries 901 of at most 900 weight_g"]
+    assert violations(problem, plan) == refused
+
+
 def test_a_full_vehicle_takes_other_goods_once_it_is_empty() -> None:
     room = Load(weight_g=1_000, volume_cm3=10**6)
     problem = a_problem(orders=[an_order(), an_order("next")], vehicles=[out(loaded(), capacity=room)])

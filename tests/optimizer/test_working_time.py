@@ -1,14 +1,18 @@
 """Whoever drives rests often and long enough."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from optimizer import schedule
+from optimizer.day import VehicleClass
 from optimizer.feasibility import violations
 from optimizer.problem import ARBZG, BreakRule, Problem, WorkingTime
 from optimizer.schedule import Timetable
 from optimizer.solution import Reason
-from optimizer.visits import Failure
+from optimizer.visits import Failure, Visit
 from tests.optimizer.builders import (
     EIGHT,
     a_place,
@@ -107,6 +111,43 @@ def test_waiting_for_a_door_to_open_is_used_for_the_break() -> None:
 
     assert [visit.break_s for visit in bound.visits] == [0, 900]
     assert (bound.start_s, bound.end_s) == (free.start_s, free.end_s)
+
+
+def test_a_break_may_take_the_place_of_waiting_elsewhere() -> None:
+    # The vehicle is out and cannot leave later; the point opens 1,800 s after it could be there.
+    places = [a_place("shop", 20), a_place("point", 40, windows=[(EIGHT + 5_800, 24 * HOUR)])]
+    vehicle = a_vehicle(
+        end="point",
+        working_time=WorkingTime(max_unbroken_s=HOUR),
+        under_way=under_way("hub", EIGHT),
+    )
+
+    timetable = on_the_clock(a_problem(places=places, vehicles=[vehicle]), "+0 -0")
+
+    # 4,000 s to the point are too long without a break; after one at the shop 900 s are left to wait.
+    assert [visit.break_s for visit in timetable.visits] == [900, 0]
+    assert timetable.end_s - timetable.start_s == 5_800
+
+
+def test_a_place_that_closes_for_lunch_is_looked_at_once_for_each_of_its_windows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[int] = []
+    forward = schedule._forward
+
+    def noted(vehicle: VehicleClass, visits: Sequence[Visit], start_s: int) -> schedule.Times | None:
+        looked.append(start_s)
+        return forward(vehicle, visits, start_s)
+
+    monkeypatch.setattr(schedule, "_forward", noted)
+    lunch = [(6 * HOUR, 12 * HOUR), (13 * HOUR, 20 * HOUR)]
+    places = [a_place("shop", 5, windows=lunch), a_place("point", 10, windows=lunch)]
+    day = a_day_of(7 * HOUR)
+
+    timetable = on_the_clock(replace(day, places=(day.places[0], *places)), "+0 -0")
+
+    assert sum(visit.break_s for visit in timetable.visits) == 30 * 60
+    assert len(looked) < 30
 
 
 def test_a_break_is_part_of_the_plan() -> None:
