@@ -9,13 +9,16 @@ from hypothesis import strategies as st
 from optimizer.checks import ProblemError
 from optimizer.feasibility import violations
 from optimizer.generator import RegionSize, generate
-from optimizer.problem import Problem
+from optimizer.problem import Problem, Size, Temperature, UnderWay
 from optimizer.replan import remaining
-from optimizer.solution import Solution
+from optimizer.solution import Delivery, Reason, Solution
 from optimizer.solve import solve
 from optimizer.travel.model import with_matrices
+from tests.optimizer.builders import EIGHT, a_place, a_problem, a_vehicle, an_order, solved, under_way
 
 SIZE = RegionSize(num_orders=14, num_shops=4, num_supply_points=5, num_bikes=2, num_vans=1)
+NOON = 12 * 3600
+AMBIENT = Temperature.AMBIENT
 _DAYS: dict[int, tuple[Problem, Solution]] = {}
 
 
@@ -128,6 +131,91 @@ def test_what_a_broken_vehicle_had_not_loaded_goes_elsewhere() -> None:
     assert broken not in {route.vehicle for route in result.solution.routes}
     carried = {d.order for route in result.solution.routes for stop in route.stops for d in stop.deliveries}
     assert carried
+
+
+def test_an_order_that_only_a_vehicle_may_carry_that_is_back_is_left_out() -> None:
+    orders = [an_order("one", vehicles=("van",)), an_order("two", vehicles=("van",), ready_s=NOON)]
+    vehicles = [a_vehicle(shift=(EIGHT, EIGHT + 2_500)), a_vehicle("spare")]
+    problem = a_problem(orders=orders, vehicles=vehicles)
+    plan = solved(problem)
+    (route,) = plan.routes
+
+    for now_s in (route.end_s, EIGHT + 2_501, 24 * 3_600 - 1):
+        rest = remaining(problem, plan, now_s)
+
+        again = solved(rest)
+        assert [(left.order, left.reason) for left in again.left_out] == [("two", Reason.UNREACHABLE_IN_TIME)]
+        assert not again.routes
+
+
+@pytest.mark.parametrize("now_s", [EIGHT + 1_001, EIGHT + 1_999])
+def test_who_drives_home_can_do_something_new_only_there(now_s: int) -> None:
+    problem = a_problem(vehicles=[a_vehicle(range_m=50_000, shift=(EIGHT, NOON))])
+    plan = solved(problem)
+    (route,) = plan.routes
+    shifted = route.start_s - EIGHT
+
+    (vehicle,) = remaining(problem, plan, now_s + shifted).vehicles
+
+    assert vehicle.under_way == UnderWay(
+        place="hub", free_s=route.end_s, started_s=route.start_s, driven_m=20_000
+    )
+
+
+def test_who_was_sent_home_does_not_turn_back_into_the_past() -> None:
+    out = a_vehicle(under_way=under_way("point", EIGHT, driven_m=7_000))
+    problem = a_problem(vehicles=[out], orders=[])
+    plan = solved(problem)
+
+    (vehicle,) = remaining(problem, plan, EIGHT + 900).vehicles
+
+    assert vehicle.under_way is not None
+    assert (vehicle.under_way.place, vehicle.under_way.free_s) == ("hub", EIGHT + 1_000)
+    assert vehicle.under_way.driven_m == 17_000
+
+
+def test_what_is_delivered_leaves_the_doors_that_the_rest_of_the_plan_needs() -> None:
+    doors = [(AMBIENT, Size.S, 1, True), (AMBIENT, Size.XL, 1, False)]
+    places = [a_place("shop", 5), a_place("point", 10, compartments=doors)]
+    orders = [an_order("small", deadline_s=EIGHT + 3_600), an_order("big", size=Size.XL, ready_s=NOON)]
+    problem = a_problem(places=places, orders=orders)
+    plan = solved(problem)
+    assert not plan.left_out
+
+    rest = remaining(problem, plan, NOON - 3_600)
+
+    assert {order.id for order in rest.orders} == {"big"}
+    assert solved(rest).left_out == ()
+
+
+def test_where_only_one_door_would_do_for_both_who_needs_it_low_has_it() -> None:
+    doors = [(AMBIENT, Size.S, 1, True), (AMBIENT, Size.S, 1, False)]
+    places = [a_place("shop", 5), a_place("point", 10, compartments=doors)]
+    orders = [an_order("any", deadline_s=EIGHT + 3_600), an_order("low", low=True, ready_s=NOON)]
+    problem = a_problem(places=places, orders=orders)
+    plan = solved(problem)
+
+    rest = remaining(problem, plan, NOON - 3_600)
+
+    assert solved(rest).left_out == ()
+
+
+def test_a_plan_of_another_problem_is_refused_with_the_field() -> None:
+    problem = a_problem()
+    plan = solved(problem)
+    (route,) = plan.routes
+    far, other = (
+        replace(route.stops[0], place="nowhere"),
+        replace(route.stops[1], deliveries=(Delivery(order="order", option=99),)),
+    )
+
+    for stops, field in (
+        ((far, route.stops[1]), "solution.routes[0].stops[0].place"),
+        ((route.stops[0], other), "solution.routes[0].stops[1].deliveries[0].option"),
+    ):
+        with pytest.raises(ProblemError) as error:
+            remaining(problem, replace(plan, routes=(replace(route, stops=stops),)), NOON)
+        assert error.value.field == field
 
 
 def test_without_travel_tables_nothing_is_known_of_the_way_so_far() -> None:
