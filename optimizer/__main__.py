@@ -18,8 +18,9 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from optimizer.arguments import parser
 
@@ -49,10 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _emit({"type": "error", "code": "invalid-input", "field": error.field, "detail": str(error)})
         return 2
     except OSError as error:
+        if error.filename is None:  # What is said here can no more be written than the rest.
+            raise
         _emit({"type": "error", "code": "unreadable-file", "field": "file", "detail": str(error)})
         return 2
-    except BrokenPipeError:
-        return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 
@@ -68,6 +69,8 @@ def _solve(options: argparse.Namespace) -> int:
 
     if options.workers and (options.bound or options.start):
         raise ProblemError("workers", "begin without a plan, and prove no bound")
+    if options.output:
+        _check_writable(Path(options.output))
     start, routes = _read_start(options.start)
     document = _read_line_then_watch() if options.stop_on_eof else _read(options.file)
     problem, travel = instances.read(document, options.objective), _travel_model(options)
@@ -91,7 +94,8 @@ def _solve(options: argparse.Namespace) -> int:
             **limits,
         )
     if options.output:
-        Path(options.output).write_text(json.dumps(result_to_json(result, problem), ensure_ascii=False))
+        text = json.dumps(result_to_json(result, problem), ensure_ascii=False)
+        Path(options.output).write_text(text, encoding="utf-8")
     if options.progress:
         offer = {"routes": start_to_json(result.solution, others)["routes"]} if result.solution else {}
         _emit({"type": "result", **result_to_json(result, problem), **(offer if options.others else {})})
@@ -100,6 +104,15 @@ def _solve(options: argparse.Namespace) -> int:
     else:
         print_result(problem, result)
     return 0 if result.solution else 3
+
+
+def _check_writable(file: Path) -> None:
+    """Refuse a file that cannot be written, before rather than after the search."""
+    from optimizer.checks import require
+
+    exists = file.exists()
+    can = os.access(file if exists else file.parent, os.W_OK) and not file.is_dir()
+    require(can, "output", f"{file} cannot be written")
 
 
 def _solve_in_parts(problem: "Problem", workers: int, limits: dict[str, Any]) -> "Result":
@@ -234,7 +247,15 @@ def _travel_model(options: argparse.Namespace) -> "TravelModel":
 
 
 def _read(file: str) -> bytes:
-    return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    return _standard_input().read() if file == "-" else Path(file).read_bytes()
+
+
+def _standard_input() -> BinaryIO:
+    from optimizer.checks import ProblemError
+
+    if sys.stdin is None:
+        raise ProblemError("file", "standard input is closed")
+    return sys.stdin.buffer
 
 
 def _read_start(file: str | None) -> "tuple[Solution | None, tuple[Route, ...]]":
@@ -243,12 +264,12 @@ def _read_start(file: str | None) -> "tuple[Solution | None, tuple[Route, ...]]"
 
     if file is None:
         return None, ()
-    document = sys.stdin.buffer.readline() if file == "-" else Path(file).read_bytes()
+    document = _standard_input().readline() if file == "-" else Path(file).read_bytes()
     return read_solution(document), read_routes(document)
 
 
 def _read_line_then_watch() -> bytes:
-    line = sys.stdin.buffer.readline()
+    line = _standard_input().readline()
     threading.Thread(target=_end_with_input, daemon=True).start()
     return line
 
@@ -324,7 +345,22 @@ COMMANDS = {
 }
 
 
+def run() -> int:
+    """Run the command of this process: what it says is UTF-8, whatever the locale; nobody may listen."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")
+    try:
+        status = main()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        return 1
+    except OSError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return status
+
+
 if __name__ == "__main__":
-    status = main()
-    sys.stdout.flush()
-    os._exit(status)  # Tearing down the solvers' libraries takes time and decides nothing.
+    os._exit(run())  # Tearing down the solvers' libraries takes time and decides nothing.

@@ -36,7 +36,8 @@ def optional_whole(name: str, value: int | None) -> None:
 
 def number(name: str, value: float, *, least: float, most: float) -> None:
     """Refuse what is not a finite number within limits."""
-    require(isinstance(value, int | float) and math.isfinite(value), name, "must be a finite number")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    require(is_number and (isinstance(value, int) or math.isfinite(value)), name, "must be a finite number")
     require(least <= value <= most, name, f"must lie between {least} and {most}, is {value}")
 
 

@@ -248,7 +248,7 @@ class _Check:
             now += self._duration_s(vehicle, here, stop.place) + self._parking_s(here, stop.place)
             if stop.arrival_s != now:
                 yield f"arrives at {stop.place} at {now}, not at {stop.arrival_s}"
-            if stop.start_s < stop.arrival_s + stop.break_s:
+            if stop.break_s < 0 or stop.start_s < stop.arrival_s + stop.break_s:
                 yield f"starts at {stop.place} before it arrives and rests"
             wait_s += stop.start_s - stop.arrival_s
             handling_s = vehicle.turnaround_s if self._is_turn(stop) else self._handling_s(stop)

@@ -30,7 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer import io
-from optimizer.checks import ProblemError, require, whole
+from optimizer.checks import LARGEST, ProblemError, require, whole
+from optimizer.places import LATEST_S
 from optimizer.problem import (
     VAN,
     CompartmentDemand,
@@ -68,6 +69,15 @@ _SECTIONS: Mapping[str, tuple[str, ...]] = {
     "OPTION": ("OPTION", "LOCATION", "CUSTOMER", "PRIO", "SERVICETIME", "COST"),
 }
 
+#: Coordinates that are so large at most can be squared in 64 bits; times keep within the days of ours.
+_FAR = 10**6
+_LIMITS: Mapping[str, tuple[int, int]] = {
+    **dict.fromkeys(("x", "y", "XCOORD", "YCOORD"), (-_FAR, _FAR)),
+    **dict.fromkeys(("earliest", "latest", "service"), (0, LATEST_S // _LI_LIM_SCALE)),
+    **dict.fromkeys(("READY", "DUE", "SERVICETIME"), (0, LATEST_S // (2 * _OPTIONS_SCALE))),
+    **dict.fromkeys(("demand", "CAP"), (-LARGEST, LARGEST)),
+}
+
 Row = Mapping[str, int]
 
 
@@ -87,7 +97,7 @@ def read(document: str | bytes, objective: str = Objective.COST) -> Problem:
     ProblemError
         If the document is in none of the formats, or a field makes no sense.
     """
-    text = document.decode("utf-8", "replace") if isinstance(document, bytes) else document
+    text = document.decode("utf-8-sig", "replace") if isinstance(document, bytes) else document
     problem = _read(text)
     return problem if objective == Objective.COST else vehicles_first(problem)
 
@@ -203,6 +213,8 @@ def delivery_options(text: str) -> Problem:
         whole(f"OPTION[{n}].CUSTOMER", option["CUSTOMER"], most=len(customers) - 1)
         require(option["COST"] == 0, f"OPTION[{n}].COST", "must be 0")
         choices[option["CUSTOMER"]].append(_option(option))
+    for n, some in enumerate(choices):
+        require(bool(some), f"CUSTOMER[{n}]", "has no option")
     travel = _euclidean([(row["XCOORD"], row["YCOORD"]) for row in locations], _OPTIONS_SCALE)
     depot = locations[0]
     return Problem(
@@ -230,6 +242,9 @@ def _tables(text: str) -> dict[str, list[Row]]:
             tables[section].append(_row(name, _SECTIONS[section], words))
     for section in _SECTIONS:
         require(bool(tables.get(section)), section, "is missing")
+    for section, column in (("LOCATION", "LOCATIONS"), ("CUSTOMER", "CUSTOMER"), ("OPTION", "OPTIONS")):
+        said, number = tables["VEHICLE"][0][column], len(tables[section])
+        require(number == said, f"VEHICLE[0].{column}", f"must be {number}, is {said}")
     for n, row in enumerate(tables["LOCATION"]):
         require(row["READY"] <= row["DUE"], f"LOCATION[{n}].DUE", "lies before READY")
     for section in ("CUSTOMER", "LOCATION", "OPTION"):
@@ -310,6 +325,8 @@ def _row(name: str, columns: Sequence[str], words: Sequence[str]) -> Row:
             row[column] = int(word)
         except ValueError:
             raise ProblemError(f"{name}.{column}", "must be a whole number") from None
+        least, most = _LIMITS.get(column, (0, LARGEST))
+        whole(f"{name}.{column}", row[column], least=least, most=most)
     return row
 
 

@@ -58,7 +58,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from optimizer.checks import ProblemError
+from optimizer.checks import ProblemError, unique
 from optimizer.explain.margins import margins
 from optimizer.problem import Problem
 from optimizer.result import Progress, Result
@@ -67,6 +67,8 @@ from optimizer.solution import CostTerms, Route, Solution, Stop
 PROBLEM_FORMAT = "dorfbote-problem"
 RESULT_FORMAT = "dorfbote-result"
 VERSION = 1
+#: No whole number is larger.
+LARGEST_INTEGER = 10**15
 
 #: Properties that are written for readers' convenience, and skipped when read back.
 DERIVED: dict[type, tuple[str, ...]] = {
@@ -163,17 +165,28 @@ def progress_to_json(progress: Progress) -> dict[str, Any]:
 
 def _is_json(text: str | bytes) -> bool:
     try:
-        json.loads(text)
-    except ValueError:
+        _parse(text)
+    except ProblemError:
         return False
     return True
 
 
 def _parse(text: str | bytes) -> object:
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_once)
+    except ProblemError:
+        raise
     except (ValueError, RecursionError) as error:
         raise ProblemError("document", f"is not JSON ({error})") from error
+
+
+def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """Return the fields of an object; of two with one name, JSON would forget the first."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        unique("document", names)
+    return fields
 
 
 def _content(data: object, expected: str) -> dict[str, Any]:
@@ -287,7 +300,20 @@ def _read_scalar(kind: Any, data: object, path: str) -> object:
         raise ProblemError(path, f"must be {_TYPE_NAMES[kind]}")
     if isinstance(data, float) and not math.isfinite(data):
         raise ProblemError(path, "must be a finite number")
+    if isinstance(data, int) and abs(data) > LARGEST_INTEGER:
+        raise ProblemError(path, f"must lie between {-LARGEST_INTEGER} and {LARGEST_INTEGER}")
+    if isinstance(data, str) and not _is_text(data):
+        raise ProblemError(path, "holds half of a character, which cannot be written")
     return data
+
+
+def _is_text(data: str) -> bool:
+    """Tell whether a text can be written as UTF-8: JSON may hold halves of surrogate pairs."""
+    try:
+        data.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 _TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}

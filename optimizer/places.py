@@ -11,6 +11,8 @@ from optimizer.goods import Size, Temperature
 
 #: No moment lies later.
 LATEST_S = 10**7
+#: No place opens more often.
+MOST_WINDOWS = 50
 #: Distance and duration of a pair of places between which there is no way.
 NO_WAY = LARGEST
 
@@ -92,7 +94,8 @@ class Place:
     Raises
     ------
     ProblemError
-        If a coordinate is not a number on Earth, windows overlap, or a kind of compartment appears twice.
+        If a coordinate is not a number on Earth, windows overlap or are too many, or a kind of
+        compartment appears twice.
     """
 
     id: str
@@ -109,6 +112,7 @@ class Place:
         checks.degrees("longitude", self.longitude, 180)
         checks.whole("stop_duration_s", self.stop_duration_s, most=LATEST_S)
         checks.optional_whole("volume_limit_cm3", self.volume_limit_cm3)
+        checks.require(len(self.windows) <= MOST_WINDOWS, "windows", f"are more than {MOST_WINDOWS}")
         for before, after in zip(self.windows, self.windows[1:], strict=False):
             checks.require(before.latest_s < after.earliest_s, "windows", "must be in order and not overlap")
         kinds = [(stock.temperature, stock.size, stock.low) for stock in self.compartments or ()]

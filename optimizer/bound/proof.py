@@ -62,6 +62,8 @@ NEAR = 200
 SMALL_CENTS = 0.5
 #: Reduced costs above this count as none.
 TOLERANCE = 1e-4
+#: How a bound came about that the plan reaches.
+OPTIMAL = "no plan is cheaper"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,8 @@ def lower_bound(
     on_bound
         Told of each greater bound in cents.
     """
+    if upper_cents == 0:
+        return Bound(0, OPTIMAL, (), 0, 0)
     tree = _Tree(day, room, columns, upper_cents, left_s, improve, on_bound)
     try:
         return tree.solve()
@@ -341,7 +345,7 @@ class _Tree:
         cents = self._whole(proven)
         reached = cents is not None and cents >= self._upper_cents
         if reached:
-            reason = "no plan is cheaper"
+            reason = OPTIMAL
         elif self._over():
             reason = "the time was over"
         else:

@@ -34,12 +34,14 @@ class Ways:
         self._vehicle = vehicle
         network, prices = vehicle.network, vehicle.prices
         no_way = network.distance_table >= NO_WAY
+        drive_s = np.array(network.duration_s, dtype=float)
         metres = np.where(no_way, np.inf, network.distance_table)
-        seconds = np.where(no_way, np.inf, np.array(network.duration_s, dtype=float))
+        seconds = np.where(no_way, np.inf, drive_s)
         self.cents = _closure(vehicle.cents)
         self.seconds = _closure(np.where(no_way, np.inf, network.arrival_table))
         self.metres = _closure(metres)
-        last_cents = np.where(no_way, np.inf, metres * prices.per_m_cents + seconds * prices.per_s_cents)
+        driven_cents = network.distance_table * prices.per_m_cents + drive_s * prices.per_s_cents
+        last_cents = np.where(no_way, np.inf, driven_cents)
         self.end_cents = _to_end(self.cents, last_cents[:, vehicle.end])
         self.end_seconds = _to_end(self.seconds, seconds[:, vehicle.end])
         self.end_metres = _to_end(self.metres, metres[:, vehicle.end])

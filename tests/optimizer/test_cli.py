@@ -157,6 +157,48 @@ def test_a_missing_file_is_an_error_too(capsys: pytest.CaptureFixture[str]) -> N
     assert lines_of(capsys)[0]["code"] == "unreadable-file"
 
 
+def test_a_file_that_cannot_be_written_is_refused_before_the_search(
+    problem_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in (problem_file.parent, problem_file.parent / "none" / "plan.json"):
+        assert main(["solve", str(problem_file), "--output", str(file), "--progress"]) == 2
+        (error,) = lines_of(capsys)
+        assert (error["code"], error["field"]) == ("invalid-input", "output")
+
+
+@pytest.mark.parametrize(
+    ("redirected", "status", "said"),
+    [
+        ("solve - <&-", 2, "standard input is closed"),
+        ("generate --seed 1 --orders 3000 >/dev/full", 1, "No space left on device"),
+        ("generate --seed 1 --orders 3000 >&-", 0, ""),
+        ("generate --seed 1 --orders 3000 | head -c 10; exit ${PIPESTATUS[0]}", 1, '{"format":'),
+        ("solve no-such-file.json >/dev/full", 1, "No space left on device"),
+    ],
+)
+def test_whoever_does_not_listen_is_no_reason_for_a_traceback(
+    redirected: str, status: int, said: str
+) -> None:
+    command = f"{sys.executable} -m optimizer {redirected}"
+
+    ended = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == status
+    assert said in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_what_is_said_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
+    file = tmp_path / "problem.json"
+    file.write_text(json.dumps(io.problem_to_json(a_problem(orders=[an_order("Brötchen")]))))
+    command = [sys.executable, "-m", "optimizer", "solve", str(file), "--iterations", "1", "--progress"]
+    ascii_only = {**os.environ, "PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, env=ascii_only, check=True)
+
+    assert "Brötchen" in ended.stdout.decode()
+
+
 def test_a_terminated_run_ends_promptly() -> None:
     generated = subprocess.run(
         [sys.executable, "-m", "optimizer", "generate"], cwd=ROOT, capture_output=True, check=True

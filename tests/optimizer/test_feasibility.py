@@ -365,6 +365,10 @@ TRIPS: dict[str, tuple[Callable[[Solution], Solution], str]] = {
     ),
     "the break is short": (lambda s: with_stop(s, the_rest(s), break_s=899), "too short to be one"),
     "nobody rests": (lambda s: with_stop(s, the_rest(s), break_s=0), "has breaks of 0 s"),
+    "a break of less than nothing": (
+        lambda s: with_stop(s, the_rest(s), break_s=-1_000),
+        "before it arrives and rests",
+    ),
     "work begins during the break": (
         lambda s: with_stop(s, the_rest(s), break_s=10_000),
         "before it arrives and rests",

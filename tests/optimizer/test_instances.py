@@ -114,6 +114,11 @@ def test_nodes_of_li_and_lim_that_do_not_pair_are_refused() -> None:
         ("-7   0  90 2 4 0", "-7   0  90 2 0 0", "node[4].delivery"),
         ("8 0 3", "8 0 9", "node[4].delivery"),
         ("0  90 8 0 3", "91  90 8 0 3", "node[4].latest"),
+        ("0  90 8 0 3", "-1  90 8 0 3", "node[4].earliest"),
+        ("0  90 8 0 3", "0  90 -8 0 3", "node[4].service"),
+        ("1 3 4   6", "1 1000001 4   6", "node[1].x"),
+        ("1 3 4   6", "1 3 99999999999999999999   6", "node[1].y"),
+        ("2 10 1\n", "2 9999999999 1\n", "line[0].capacity"),
     ],
 )
 def test_whatever_is_wrong_with_an_instance_of_li_and_lim_is_named(old: str, new: str, field: str) -> None:
@@ -171,7 +176,8 @@ def test_of_five_customers_four_get_their_first_wish_and_of_ten_nine_their_secon
     lines[at:at] = ["CUSTOMER DEMAND", *customers]
     lines += ["OPTION LOCATION CUSTOMER PRIO SERVICETIME COST", *options]
 
-    limits = instances.delivery_options("\n".join(lines)).rank_limits
+    text = "\n".join(lines).replace("2 10 3 2 3 2 2", f"2 10 3 {num_customers} {num_customers} 2 2")
+    limits = instances.delivery_options(text).rank_limits
 
     assert [(limit.rank, limit.most) for limit in limits] == [(0, second), (1, third)]
 
@@ -205,6 +211,9 @@ def test_locations_with_the_same_coordinates_are_served_one_by_one() -> None:
         ("1 1 1 1 2 0", "1 1 1 1 2", "OPTION[1]"),
         ("2 1 1 -1 0 90 2 6", "3 1 1 -1 0 90 2 6", "LOCATION[2]"),
         ("0 6\n", "0 six\n", "CUSTOMER[0].DEMAND"),
+        ("2 2 1 0 5 0\n", "", "VEHICLE[0].OPTIONS"),
+        ("0 1 0 0 2 0", "0 1 1 0 2 0", "CUSTOMER[0]"),
+        ("2 1 1 -1 0 90 2 6", "2 1 1 -1 0 500001 2 6", "LOCATION[2].DUE"),
     ],
 )
 def test_whatever_is_wrong_with_an_instance_with_options_is_named(old: str, new: str, field: str) -> None:
@@ -218,6 +227,7 @@ def test_the_format_of_a_document_is_recognised() -> None:
     ours = json.dumps(io.problem_to_json(a_problem()))
 
     assert [order.id for order in instances.read(ours.encode()).orders] == ["order"]
+    assert [order.id for order in instances.read(b"\xef\xbb\xbf" + ours.encode()).orders] == ["order"]
     assert [order.id for order in instances.read(LI_LIM).orders] == ["order 1", "order 4"]
     assert [order.id for order in instances.read(OPTIONS).orders] == ["customer 0", "customer 1"]
     with pytest.raises(ProblemError, match="neither JSON nor"):

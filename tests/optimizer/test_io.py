@@ -103,6 +103,14 @@ def test_reasons_remedies_and_prices_survive_writing_and_reading() -> None:
         (["vehicles", 0, "shift", "latest_s"], 0, r"vehicles\[0\].shift.latest_s"),
         (["matrices", 0, "distance_m"], [[1, 2], [3]], r"matrices\[0\].distance_m"),
         (["max_ride_s"], {"tepid": 1}, "max_ride_s"),
+        (["places", 0, "latitude"], 10**400, r"places\[0\].latitude: must lie between"),
+        (["places", 0, "latitude"], True, r"places\[0\].latitude"),
+        (["orders", 0, "id"], "half \ud800", r"orders\[0\].id: holds half of a character"),
+        (
+            ["places", 0, "windows"],
+            [{"earliest_s": 2 * n, "latest_s": 2 * n} for n in range(51)],
+            r"places\[0\].windows: are more than 50",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_its_path(
@@ -127,6 +135,27 @@ def test_what_is_missing_is_named() -> None:
 def test_what_is_not_a_document_is_refused(text: str | bytes) -> None:
     with pytest.raises(ProblemError, match="document"):
         io.read_problem(text)
+
+
+def test_a_field_that_is_given_twice_is_refused() -> None:
+    document = json.dumps(io.problem_to_json(a_problem()))
+
+    with pytest.raises(ProblemError, match="orders appears twice"):
+        io.read_problem(document[:-1] + ', "orders": []}')
+
+
+@pytest.mark.parametrize("last", ["[" * 100_000, "}"])
+def test_a_last_line_that_is_no_json_is_no_result(last: str) -> None:
+    with pytest.raises(ProblemError, match="document"):
+        io.read_solution("{}\n" + last)
+
+
+def test_figures_of_a_plan_that_nobody_can_add_are_refused() -> None:
+    result = io.result_to_json(the_result(a_problem()))
+    result["solution"]["routes"][0]["co2e_g"] = 10**400
+
+    with pytest.raises(ProblemError, match="co2e_g: must lie between"):
+        io.read_solution(json.dumps(result))
 
 
 def _put(document: object, path: list[str | int], value: object) -> None:

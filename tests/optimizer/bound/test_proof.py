@@ -16,7 +16,7 @@ from optimizer.generator import RegionSize, generate
 from optimizer.insertion import Tour
 from optimizer.orders import Promise, RankLimit
 from optimizer.problem import Load, Problem, Size, Temperature
-from optimizer.result import Phase, Progress
+from optimizer.result import Phase, Progress, Status
 from optimizer.solve import solve
 from optimizer.travel.model import with_matrices
 from tests.optimizer.builders import EIGHT, SIX_PM, a_place, a_problem, a_vehicle, an_order, solved
@@ -303,3 +303,9 @@ def test_what_the_proof_finds_is_adopted() -> None:
 
     assert min(gains) >= 0
     assert max(gains) > 0
+
+
+def test_a_plan_that_costs_nothing_is_proven_at_once() -> None:
+    result = solve(a_problem(places=[], vehicles=[], orders=[]), time_limit_s=20, iterations=1, bound=True)
+
+    assert (result.bound, result.gap, result.status) == (0, 0, Status.OPTIMAL)
