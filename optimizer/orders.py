@@ -138,6 +138,10 @@ class Order:
         checks.whole("unserved_penalty_cents", self.unserved_penalty_cents, most=10**8)
         checks.whole("handling_s_per_parcel", self.handling_s_per_parcel, most=LATEST_S)
         checks.require(bool(self.parcels), "parcels", "must not be empty")
+        weight_g = sum(p.count * p.weight_g for p in self.parcels)
+        volume_cm3 = sum(p.count * p.volume_cm3 for p in self.parcels)
+        can_be_summed = max(weight_g, volume_cm3) <= checks.LARGEST
+        checks.require(can_be_summed, "parcels", f"weigh or take more than {checks.LARGEST} together")
         checks.require(bool(self.options), "options", "must not be empty")
         checks.unique("options", [option.place for option in self.options])
         checks.unique("skills", self.skills)

@@ -117,7 +117,7 @@ class Problem:
     def _check_vehicles(self) -> None:
         places = {place.id for place in self.places}
         profiles = {profile.id for profile in self.profiles}
-        orders = {order.id for order in self.orders}
+        orders = {order.id: order.load.amounts for order in self.orders}
         carriers = Counter(goods.order for vehicle in self.vehicles for goods in vehicle.on_board)
         for v, vehicle in enumerate(self.vehicles):
             checks.known(f"vehicles[{v}].profile", vehicle.profile, profiles)
@@ -129,6 +129,10 @@ class Problem:
                 name = f"vehicles[{v}].under_way.on_board[{b}].order"
                 checks.known(name, goods.order, orders)
                 checks.require(carriers[goods.order] == 1, name, f"{goods.order} is on board twice")
+            loads = zip(*(orders[goods.order] for goods in vehicle.on_board), strict=True)
+            can_be_summed = all(sum(amounts) <= checks.LARGEST for amounts in loads)
+            name = f"vehicles[{v}].under_way.on_board"
+            checks.require(can_be_summed, name, f"weighs or takes more than {checks.LARGEST} together")
 
     def _check_orders(self) -> None:
         places = {place.id for place in self.places}

@@ -187,10 +187,11 @@ def whole_matrix(
     Return real numbers, infinite where there is no way, as the travel matrix of a profile.
 
     Both tables have the shape ``(len(places), len(places))``. Distances are rounded to metres and durations
-    up to seconds; equal coordinates are 0 apart and nothing else is.
+    up to seconds; equal coordinates are 0 apart and nothing else is. What takes more seconds or metres than
+    any quantity may have is no way either.
     """
     apart = _apart(places)
-    no_way = apart & ~(np.isfinite(distance_m) & np.isfinite(duration_s))
+    no_way = apart & ~((distance_m < NO_WAY - 1) & (duration_s < NO_WAY - 1))
     metres = np.maximum(np.rint(np.where(no_way, 0.0, distance_m)), 1.0)
     seconds = np.maximum(np.ceil(np.where(no_way, 0.0, duration_s)), 1.0)
     return TravelMatrix(

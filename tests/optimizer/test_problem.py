@@ -55,6 +55,18 @@ NONSENSE: dict[str, tuple[Callable[[], object], str]] = {
     "an infinite speed": (lambda: Profile(id="x", speed_m_s=float("inf")), "speed_m_s"),
     "a standstill": (lambda: Profile(id="x", speed_m_s=0), "speed_m_s"),
     "no parcel": (lambda: ParcelClass(size=Size.S, count=0), "count"),
+    "parcels that no scale can weigh": (lambda: an_order(weight_g=10**7, count=101), "parcels"),
+    "more on board than can be added up": (
+        lambda: a_problem(
+            vehicles=[a_vehicle(under_way=under_way(on_board=["one", "two"]))],
+            orders=[an_order(name, weight_g=10**7, count=51) for name in ("one", "two")],
+        ),
+        r"vehicles\[0\].under_way.on_board",
+    ),
+    "more windows than a day has use for": (
+        lambda: a_place(windows=[(2 * n, 2 * n) for n in range(51)]),
+        "windows",
+    ),
     "a deadline before readiness": (lambda: an_order(ready_s=10, deadline_s=9), "deadline_s"),
     "a negative penalty": (lambda: an_order(penalty_cents=-1), "unserved_penalty_cents"),
     "an order for nowhere": (lambda: an_order(to={}), "options"),

@@ -63,6 +63,16 @@ def test_what_a_model_takes_for_one_point_is_still_a_metre_and_a_second_apart() 
     assert matrix.distance_m.tolist() == matrix.duration_s.tolist() == [[0, 1], [1, 0]]
 
 
+def test_a_way_that_no_quantity_can_measure_is_none() -> None:
+    snail = Profile(id="snail", speed_m_s=0.1, detour_factor=10)
+    far = Place(id="far", latitude=-HAMELN.latitude, longitude=HAMELN.longitude - 180)
+
+    # 20,000 km take 63 years.
+    matrix, _ = GeodesicTravel().measure([HAMELN, far], snail)
+
+    assert matrix.duration_s.tolist() == matrix.distance_m.tolist() == [[0, NO_WAY], [NO_WAY, 0]]
+
+
 def test_geodesic_lines_are_straight_and_say_so() -> None:
     lines = GeodesicTravel().path([HAMELN, GROHNDE, HAMELN], BIKE)
 
