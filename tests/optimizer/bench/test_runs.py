@@ -257,7 +257,7 @@ def test_whoever_ends_the_runs_waits_for_one_that_is_just_starting(
     started: list[subprocess.Popen[str]] = []
 
     def slowly(*args: Any, **kw: Any) -> subprocess.Popen[str]:
-        started.append(popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, **_pipes(kw)))
+        started.append(popen([sys.executable, "-c", "import time; time.sleep(60)"], **kw))
         made.set()
         time.sleep(0.5)
         return started[0]
@@ -274,10 +274,6 @@ def test_whoever_ends_the_runs_waits_for_one_that_is_just_starting(
     thread.join()
     with pytest.raises(CancelledError):
         children.run(a_case())
-
-
-def _pipes(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: options[name] for name in ("stdout", "stderr", "text", "start_new_session")}
 
 
 def _processes_that_name(folder: Path, *, besides: int) -> list[Path]:
