@@ -259,7 +259,7 @@ def test_whoever_ends_the_runs_waits_for_one_that_is_just_starting(
     def slowly(*args: Any, **kw: Any) -> subprocess.Popen[str]:
         started.append(popen([sys.executable, "-c", "import time; time.sleep(60)"], **kw))
         made.set()
-        time.sleep(0.5)
+        time.sleep(0.5)  # Whoever ends the runs meanwhile does not know this one yet.
         return started[0]
 
     monkeypatch.setattr(subprocess, "Popen", slowly)

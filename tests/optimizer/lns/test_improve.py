@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import count
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -124,15 +125,15 @@ def test_each_step_can_be_left_out_to_measure_what_it_brings(monkeypatch: pytest
     constructed: list[bool] = []
     construct, rounds = Improver.construct, Rounds.improve
 
-    def noted_construct(improver: Improver, assignment: dict[int, int], *args: object, **kw: object) -> None:
+    def noted_construct(improver: Improver, assignment: dict[int, int], *args: Any, **kw: Any) -> None:
         constructed.append(bool(assignment))
-        construct(improver, assignment, *args, **kw)  # type: ignore[arg-type]
+        construct(improver, assignment, *args, **kw)
 
     asked: list[bool] = []
 
-    def noted_rounds(*args: object, **kw: object) -> bool:
+    def noted_rounds(*args: Any, **kw: Any) -> bool:
         asked.append(True)
-        return rounds(*args, **kw)  # type: ignore[arg-type]
+        return rounds(*args, **kw)
 
     monkeypatch.setattr(Improver, "construct", noted_construct)
     monkeypatch.setattr(Rounds, "improve", noted_rounds)
