@@ -105,6 +105,59 @@ def test_work_may_not_grow_past_the_breaks_that_were_planned() -> None:
     assert slacks_s(a_problem(vehicles=[a_vehicle(working_time=rules)])) == [100, 100]
 
 
+def test_the_stricter_of_two_limits_bounds_a_ride() -> None:
+    cold = an_order("cold", temperature=Temperature.CHILLED)
+    both = replace(cold, parcels=(*cold.parcels, *an_order(temperature=Temperature.FROZEN).parcels))
+    limits = {Temperature.CHILLED: 600, Temperature.FROZEN: 540}
+
+    # From the shop to the point it is 500 s.
+    assert slacks_s(a_problem(orders=[both], max_ride_s=limits))[-1] == 40
+
+
+def at_windows(*windows: tuple[int, int]) -> list[int]:
+    """Return the slacks of a run that is at the shop 500 s after eight, and 500 s later at the point."""
+    places = [a_place("shop", 5), a_place("point", 10, windows=windows)]
+    vehicle = a_vehicle(under_way=under_way("hub", EIGHT))
+    return slacks_s(a_problem(places=places, vehicles=[vehicle]))
+
+
+def test_a_stop_stays_in_the_opening_period_that_it_is_planned_in() -> None:
+    assert at_windows((EIGHT, EIGHT + 1_200), (NOON, NOON + 600)) == [200, 200]
+    assert at_windows((EIGHT, EIGHT + 900), (EIGHT + 1_500, EIGHT + 1_800)) == [800, 300]
+
+
+def test_a_turn_between_two_trips_may_come_after_the_hub_has_closed() -> None:
+    places = [
+        a_place("hub", windows=[(EIGHT, EIGHT + 2_100)]),
+        a_place("shop", 5),
+        a_place("point", 10),
+    ]
+    vehicle = a_vehicle(
+        shift=(EIGHT, EIGHT + 4_500),
+        capacity=Load(weight_g=1_000, volume_cm3=10_000),
+        range_m=20_000,
+        max_trips=2,
+        under_way=under_way("hub", EIGHT),
+    )
+    problem = a_problem(places=places, vehicles=[vehicle], orders=[an_order("one"), an_order("two")])
+
+    # Two trips of 2,000 s, with the turn in the middle.
+    assert slacks_s(problem) == [500] * 5
+
+
+def test_what_a_vehicle_did_before_counts_for_its_run_and_its_work() -> None:
+    # Out for 1,900 s, of which the last 900 were a break, and 2,000 s to go.
+    state = under_way("hub", EIGHT, started_s=EIGHT - 1_900, break_s=900, rested_s=EIGHT)
+    rule = BreakRule(work_s=1_500, break_s=900)
+
+    def slacks_of(**limits: Any) -> list[int]:
+        return slacks_s(a_problem(vehicles=[a_vehicle(under_way=state, **limits)]))
+
+    assert slacks_of(max_duration_s=4_000) == [100, 100]
+    assert slacks_of(working_time=WorkingTime(rules=(rule,), max_work_s=3_080)) == [80, 80]
+    assert slacks_of(working_time=WorkingTime(max_unbroken_s=2_060)) == [60, 60]
+
+
 def test_a_slip_before_a_break_makes_the_work_after_it_no_longer() -> None:
     places = [a_place("farm", 2), a_place("shop", 5, stop_duration_s=60), a_place("point", 10)]
     orders = [an_order("early", pickup="farm", to="shop"), an_order("late")]

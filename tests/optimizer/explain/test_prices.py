@@ -8,6 +8,7 @@ from optimizer.explain.wording import price_in_words
 from optimizer.problem import Problem, Size, Temperature
 from optimizer.search import Search
 from optimizer.solution import Price, PriceKind
+from optimizer.solver import Limits
 from tests.optimizer.builders import EIGHT, a_place, a_problem, a_vehicle, an_order, solved, under_way
 
 AMBIENT = Temperature.AMBIENT
@@ -103,6 +104,38 @@ def test_a_vehicle_that_lacks_is_worth_what_it_would_save() -> None:
 
     assert price.saved_cents == solved(two_ends(1)).cost_cents - solved(two_ends(2)).cost_cents
     assert price.sentence == f"One more vehicle like van-0 is worth {price.saved_cents / 100:.2f} EUR."
+
+
+def saved_by_another_van(*penalties_cents: int, num_small: int = 9) -> int | None:
+    """Return what a second van saves that goes to a locker while the only one is elsewhere."""
+    places = [
+        a_place("home", 0),
+        a_place("shop", 5),
+        a_place("point", 10, compartments=[(AMBIENT, Size.S, num_small)]),
+    ]
+    orders = [an_order("home", to="home", deadline_s=EIGHT + 1_000)] + [
+        an_order(f"out-{number}", deadline_s=EIGHT + 1_000, penalty_cents=penalty_cents)
+        for number, penalty_cents in enumerate(penalties_cents)
+    ]
+    problem = a_problem(places=places, orders=orders, vehicles=[a_vehicle(fixed_cost_cents=1_000)])
+    search = Search(Day(problem), should_stop=lambda: False, must_stop=lambda: False)
+    search.assign(Limits(seconds=10), should_hurry=lambda: False)
+    plan = search.plan()
+    search.insert(plan, 0)
+    search.adopt(search.columns(plan.tours))
+    assert search.left_out() == list(range(1, len(orders)))
+    return Prices(search, left_s=lambda: 60.0).all()[-1].saved_cents
+
+
+def test_another_vehicle_pays_if_all_that_it_carries_together_is_worth_its_fixed_cost() -> None:
+    # The way costs 400 and the vehicle 1,000, once.
+    assert saved_by_another_van(900) == 0
+    assert saved_by_another_van(900, 900) == 400
+
+
+def test_another_vehicle_finds_no_more_room_in_lockers() -> None:
+    assert saved_by_another_van(2_000, 2_000, num_small=2) == 2_600
+    assert saved_by_another_van(2_000, 2_000, num_small=1) == 600
 
 
 def test_equal_vehicles_have_one_price_and_another_idle_one_is_worth_nothing() -> None:
