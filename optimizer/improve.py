@@ -22,6 +22,9 @@ CHOOSING = 0.04
 #: Where orders have no choice and nothing was promised, PyVRP sees all there is: the part of each start that
 #: it gets then, its rounds on the best plan, and the time that is left to anneal afterwards.
 ROUNDS, NUM_ROUNDS, COOLING = 0.7, 5, 0.1
+#: The start that saves vehicles there before PyVRP goes on from it: the cheapest plan of few long routes may
+#: need a vehicle less than all its neighbours.
+FRUGAL = 1
 #: Where one more vehicle costs more than all the driving: the part of the time in which vehicles are saved
 #: first, and the temperature meanwhile.
 SHRINKING, COOL = 0.6, 0.05
@@ -143,12 +146,13 @@ class Improvement:
                 improver.construct(assignment if number % 2 == 0 else {}, self._is_over, at_any_price=True)
             ends = begun + (STARTING - begun) * (number + 1) / self._num_starts
             if not self._asks_pyvrp:
-                self._anneal(improver, ends, HOT)
+                self._anneal(improver, ends)
                 improver.gather(self._budget.should_stop)
                 self._budget.decide()
                 continue
             now = self._budget.spent()
-            self._anneal(improver, now + (ends - now) * (1 - ROUNDS), HOT)
+            improve = self._shrink if number == FRUGAL else self._anneal
+            improve(improver, now + (ends - now) * (1 - ROUNDS))
             improver.gather(self._budget.should_stop)
             best = min(best, self._search.incumbent, key=self._search.cost_of)
             # PyVRP goes on from this start, even if another one was better.
@@ -178,7 +182,7 @@ class Improvement:
                 self._adopt(improver)
         improver.end_shrinking()
 
-    def _anneal(self, improver: Improver, until: float, hot: float) -> None:
+    def _anneal(self, improver: Improver, until: float, hot: float = HOT) -> None:
         """Anneal until a part of the budget is used."""
         begun = looked = spent = self._budget.spent()
         while spent < until and not self._budget.should_stop():
