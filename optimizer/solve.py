@@ -29,8 +29,9 @@ REST, ASSIGNMENT, MASTER_CALL, MASTER = 0.1, 0.15, 0.04, 0.07
 PROBING, COMPLETING, REMEDIES = 0.08, 0.2, 0.7
 #: Part of the time limit for the search, where the rest is for a proof.
 SEARCHING = 0.5
-#: Seconds by which a first plan, and the reasons for what it leaves out, may overrun the time limit: a plan
-#: that carries nothing because the machine was busy helps nobody.
+#: Seconds by which a first plan, and the reasons for what it leaves out, may overrun the time limit, or the
+#: moment at which travel is known if that comes later: a plan that carries nothing because the machine was
+#: busy or a server of roads did not answer helps nobody.
 GRACE_S = 3.2
 
 
@@ -95,7 +96,7 @@ def solve(
     with run.phase(Phase.TRAVEL):
         day = Day(with_matrices(problem, travel))
         search = Search(day, should_stop=run.over, must_stop=run.late)
-        run.watch(search)
+        run.begin(search)
     with run.phase(Phase.ASSIGNMENT):
         is_wanted = start is None and Step.ASSIGNMENT not in without
         seconds = ASSIGNMENT * time_limit_s if is_wanted else 0.0
@@ -225,6 +226,7 @@ class _Run:
         self._on_progress = on_progress
         self._should_stop = should_stop
         self._search: Search | None = None
+        self._begun_s = 0.0
         self._seconds: dict[Phase, float] = {}
         #: Seconds of the phases within the current one.
         self._inner_s = 0.0
@@ -243,17 +245,17 @@ class _Run:
         """Tell whether improving must end."""
         return self.left_s() <= 0 or self.is_told()
 
-    def finished(self) -> bool:
-        """Tell whether the time limit is reached."""
-        return self.elapsed_s() > self.limit_s or self.is_told()
-
     def half_late(self) -> bool:
         """Tell whether looking at more orders would leave no time to carry those seen."""
-        return self.elapsed_s() > (self.limit_s + GRACE_S) / 3 or self.is_told()
+        return self.elapsed_s() > self._begun_s + (self._ends_s - self._begun_s) / 3 or self.is_told()
 
     def late(self) -> bool:
         """Tell whether everything but the check must end."""
-        return self.elapsed_s() > self.limit_s + GRACE_S or self.is_told()
+        return self.elapsed_s() > self._ends_s or self.is_told()
+
+    @property
+    def _ends_s(self) -> float:
+        return max(self.limit_s, self._begun_s) + GRACE_S
 
     def is_told(self) -> bool:
         """Tell whether someone asked for an end."""
@@ -263,9 +265,10 @@ class _Run:
         """Part of the time so far that a phase took."""
         return self._seconds.get(phase, 0.0) / max(self.elapsed_s(), 1e-9)
 
-    def watch(self, search: Search) -> None:
-        """Report the best plan of a search from now on."""
+    def begin(self, search: Search) -> None:
+        """Report the best plan of a search from now on, when travel is known."""
         self._search = search
+        self._begun_s = self.elapsed_s()
 
     @contextmanager
     def phase(self, phase: Phase) -> Iterator[None]:

@@ -1,17 +1,20 @@
 """Runs: equal ones end alike, limits hold, and whatever they find is feasible and near the best."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import HealthCheck, given, settings
 
 from optimizer.feasibility import violations
 from optimizer.generator import RegionSize, generate
-from optimizer.problem import Problem
+from optimizer.problem import Place, Problem, Profile, TravelMatrix
 from optimizer.result import Phase, Progress
 from optimizer.solution import Reason
 from optimizer.solve import solve
-from tests.optimizer.builders import solved, the_result
+from optimizer.travel.model import GeodesicTravel, TravelReport
+from tests.optimizer.builders import a_problem, solved, the_result
 from tests.optimizer.strategies import best_cost_by_enumeration, problems, tiny_problems
 
 
@@ -57,6 +60,22 @@ def test_a_day_far_too_large_for_its_time_has_a_plan_and_a_reason_for_each_order
     left_out = result.solution.left_out
     assert result.solution.num_carried + len({left.order for left in left_out}) == 10_000
     assert Reason.PLANNING_TIME_OVER in {left.reason for left in left_out}
+
+
+def test_a_day_whose_travel_took_all_the_time_still_has_a_plan() -> None:
+    now_s = 0.0
+
+    class Slow(GeodesicTravel):
+        def measure(self, places: Sequence[Place], profile: Profile) -> tuple[TravelMatrix, TravelReport]:
+            nonlocal now_s
+            now_s += 20
+            return super().measure(places, profile)
+
+    result = solve(replace(a_problem(), matrices=()), time_limit_s=1, travel=Slow(), clock=lambda: now_s)
+
+    assert result.seconds == 40
+    assert result.solution is not None
+    assert result.solution.num_carried == 1
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
