@@ -110,8 +110,8 @@ _BY_IDS = Prepared(
     lambda ids: Intent.objects.filter(pk__among=ids).order_by("pk"), ids=[models.BigAutoField()]
 )
 _CLAIM = PreparedUpdate(
-    lambda ids, at, token, lease_until: (
-        Intent.objects.filter(pk__among=ids).claimable(at=at),
+    lambda ids, at, token, lease_until, most: (
+        Intent.objects.filter(pk__among=ids, attempts__lt=most).claimable(at=at),
         {
             "state": IntentState.CLAIMED,
             "token": token,
@@ -123,6 +123,7 @@ _CLAIM = PreparedUpdate(
     at=models.DateTimeField(),
     token=models.UUIDField(),
     lease_until=models.DateTimeField(),
+    most=models.PositiveSmallIntegerField(),
 )
 _FINISH = PreparedUpdate(
     lambda ids, token, at: (
@@ -206,6 +207,21 @@ def in_messages(intents: Iterable[Intent]) -> Iterator[Sequence[Intent]]:
             yield chunk
 
 
+def give_up(intents: Iterable[Intent], *, at: datetime) -> set[int]:
+    """Mark those as dead whose last worker ended without a word, and return their identifiers."""
+    exhausted = {
+        intent.pk
+        for intent in intents
+        if intent.state == IntentState.CLAIMED and intent.attempts >= _kinds[intent.kind].max_attempts
+    }
+    if exhausted:
+        left = Intent.objects.filter(pk__in=exhausted, state=IntentState.CLAIMED, lease_until__lt=at)
+        left.update(
+            state=IntentState.DEAD, token=None, last_error="The worker ended before its work was done."
+        )
+    return exhausted
+
+
 def perform(*intent_ids: int) -> None:
     """Claim intents and do their work; where there is nothing to claim, do nothing."""
     for together in in_messages(_BY_IDS.all(ids=intent_ids)):
@@ -233,7 +249,9 @@ def _perform(kind: Kind, together: Sequence[Intent]) -> None:
 
 def _claim(intent_ids: Sequence[int], kind: Kind) -> Claim | None:
     token, moment = uuid4(), real_now()
-    num_claimed = _CLAIM(ids=intent_ids, at=moment, token=token, lease_until=moment + kind.lease)
+    num_claimed = _CLAIM(
+        ids=intent_ids, at=moment, token=token, lease_until=moment + kind.lease, most=kind.max_attempts
+    )
     if num_claimed < len(intent_ids):
         intent_ids = [intent.pk for intent in _BY_IDS.all(ids=intent_ids) if intent.token == token]
     claim = Claim(intent_ids=intent_ids, token=token, lease=kind.lease, max_attempts=kind.max_attempts)

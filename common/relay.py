@@ -62,7 +62,12 @@ def hand_out(
     gathering = [kind.name for kind in intents.joint_kinds() if length(kind.queue) >= FEW]
     with transaction.atomic():
         due = _DUE.all(**moments, gathering=gathering)
-        chosen = [intent for intent in due if _needs_message(intent, at=at, length=length)]
+        given_up = intents.give_up(due, at=at)
+        chosen = [
+            intent
+            for intent in due
+            if intent.pk not in given_up and _needs_message(intent, at=at, length=length)
+        ]
         _HAND_OUT(intents=[intent.pk for intent in chosen], at=at)
     messages = [[intent.pk for intent in alike] for alike in intents.in_messages(chosen)]
     queue_of = {intent.pk: intent.queue for intent in chosen}

@@ -125,6 +125,27 @@ def test_a_worker_that_died_is_replaced_when_its_lease_ends(recorder: Recorder) 
     assert len(recorder.calls) == 1
 
 
+def test_an_intent_that_ends_every_worker_is_dead_after_enough_of_them(recorder: Recorder) -> None:
+    intent = an_intent()
+    kind = intents._kinds[intent.kind]
+
+    def pass_of_the_relay() -> int:
+        Intent.objects.update(handed_out_at=None, lease_until=real_now() - timedelta(seconds=1))
+        return hand_out(lambda *_: None, at=real_now(), length=lambda _: 0)
+
+    for _ in range(intents.MAX_ATTEMPTS):
+        assert pass_of_the_relay() == 1
+        assert intents._claim([intent.pk], kind) is not None
+    assert intents._claim([intent.pk], kind) is None
+
+    assert pass_of_the_relay() == 0
+    intents.perform(intent.pk)
+    intent.refresh_from_db()
+    assert (intent.state, intent.attempts) == (IntentState.DEAD, intents.MAX_ATTEMPTS)
+    assert "ended" in intent.last_error
+    assert recorder.calls == []
+
+
 def test_a_worker_whose_lease_was_taken_over_stores_nothing(recorder: Recorder) -> None:
     intent = an_intent()
     kind = replace(intents._kinds[intent.kind], lease=timedelta(seconds=0))
