@@ -84,6 +84,13 @@ class PoolStillOpen(LogisticsError):
     message = "The pool still takes orders; close it first."
 
 
+class PoolReleased(LogisticsError):
+    """The pool is on the road."""
+
+    code = "pool-released"
+    message = "A plan of this pool has been released; there is nothing left to plan."
+
+
 class PlanInComputation(LogisticsError):
     """The pool has a plan that is being computed."""
 

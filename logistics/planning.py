@@ -319,6 +319,7 @@ def _vehicle(shift: Shift, pool: Pool, day: DeliveryDay) -> optimizer.Vehicle:
             latest_s=day.seconds(min(shift.ends_at, pool.deliver_until)),
         ),
         max_duration_s=shift.longest_run_s,
+        working_time=None if shift.courier.is_volunteer else optimizer.ARBZG,
         range_m=vehicle.range_m,
         fixed_cost_cents=vehicle.fixed_cost_cents,
         cost_per_km_cents=vehicle.cost_per_km_cents,
@@ -328,13 +329,13 @@ def _vehicle(shift: Shift, pool: Pool, day: DeliveryDay) -> optimizer.Vehicle:
 
 
 def _order(waiting: WaitingOrder, pool: Pool, day: DeliveryDay) -> optimizer.Order:
-    order = waiting.order
+    order, deadline_s = waiting.order, day.seconds(pool.deliver_until)
     return optimizer.Order(
         id=str(order.pk),
-        household=str(order.resident_id),
         pickup_place=shop_place(order.shop),
-        ready_s=day.seconds(max(order.ready_at, pool.loading_from)),
-        deadline_s=day.seconds(pool.deliver_until),
+        # Goods that are ready too late must not spoil the plan of all others: they are left out, and say why.
+        ready_s=min(deadline_s, day.seconds(max(order.ready_at, pool.loading_from))),
+        deadline_s=deadline_s,
         parcels=tuple(
             optimizer.ParcelClass(
                 size=optimizer.Size(parcel.size),

@@ -3,7 +3,7 @@
 from typing import ClassVar
 from uuid import uuid4
 
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from logistics.models.region import Hub, Region
@@ -28,7 +28,10 @@ class Vehicle(models.Model):
     chilled_cm3 = models.PositiveIntegerField(default=0)
     frozen_cm3 = models.PositiveIntegerField(default=0)
     range_m = models.PositiveIntegerField(null=True, blank=True, help_text="Per charge or tank.")
-    speed_m_h = models.PositiveIntegerField(help_text="Metres per hour over ground on the district's roads.")
+    speed_m_h = models.PositiveIntegerField(
+        validators=[MinValueValidator(1_000), MaxValueValidator(200_000)],
+        help_text="Metres per hour over ground on the district's roads.",
+    )
     fixed_cost_cents = models.PositiveIntegerField(help_text="Per run.")
     cost_per_km_cents = models.PositiveIntegerField()
     cost_per_hour_cents = models.PositiveIntegerField()

@@ -43,7 +43,7 @@ def list_order(
     at: datetime,
 ) -> Order:
     """
-    List an order; it joins the pool with the next cut-off.
+    List an order; it joins the pool with the next cut-off that delivers after the goods are ready.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def list_order(
     resident, supply_point = _recipient(region, card_number)
     _refuse_what_nobody_carries(region, parcels)
     _refuse_what_nowhere_fits(resident, parcels)
-    pool = pools.join(region=region, at=at)
+    pool = pools.join(region=region, ready_at=ready_at, at=at)
     order = Order.objects.create(
         shop=shop,
         resident=resident,
@@ -62,7 +62,7 @@ def list_order(
         supply_point=supply_point,
         note=note,
         ready_at=max(ready_at or pool.loading_from, pool.loading_from),
-        missed_cutoff_at=_missed_cutoff(pool, at=at),
+        missed_cutoff_at=_missed_cutoff(pool, ready_at=ready_at, at=at),
         created_at=at,
     )
     _write_parcels(order, parcels, at=at)
@@ -153,10 +153,11 @@ def _refuse_what_nowhere_fits(resident: Resident, parcels: Iterable[ParcelSpec])
             )
 
 
-def _missed_cutoff(pool: Pool, *, at: datetime) -> datetime | None:
+def _missed_cutoff(pool: Pool, *, ready_at: datetime | None, at: datetime) -> datetime | None:
     """Return the cut-off of the pool that is still on the road today, if the order came too late for one."""
+    needed_until = max(ready_at or at, at)
     missed = (
-        Pool.objects.filter(region=pool.region_id, cutoff_at__lte=at, deliver_until__gt=at)
+        Pool.objects.filter(region=pool.region_id, cutoff_at__lte=at, deliver_until__gt=needed_until)
         .order_by("-cutoff_at")
         .first()
     )

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,13 @@ from common import events, intents
 from common.clock import now
 from common.models import Intent, IntentState
 from logistics import explanations, planning
-from logistics.exceptions import PlanInComputation, PlanInfeasible, PlanOutdated, PoolStillOpen
+from logistics.exceptions import (
+    PlanInComputation,
+    PlanInfeasible,
+    PlanOutdated,
+    PoolReleased,
+    PoolStillOpen,
+)
 from logistics.models import Plan, Pool
 from logistics.services import releases
 from logistics.solver import SolverFailed, SolverProcess
@@ -21,8 +28,8 @@ from logistics.states import IN_COMPUTATION, PlanState, PoolState
 from optimizer import io
 from optimizer.feasibility import violations
 from optimizer.problem import Problem
-from optimizer.regions.territories import how_many
-from optimizer.solution import Solution
+from optimizer.regions.parts import number_of_parts
+from optimizer.solution import Reason, Solution
 
 #: How long the solver may take beyond its budget before it counts as hanging.
 OVERRUN_S = 60.0
@@ -33,6 +40,8 @@ LEASE_RENEWAL_S = 10.0
 STEPS = ("logistics.compute_plan", "logistics.divide_plan", "logistics.recombine_plan")
 #: A bound is sought for so many orders at most, in at least so many seconds: half of them go into the proof.
 PROVABLE_ORDERS, PROVABLE_S = 60, 5.0
+#: Why a plan was stopped whose pool closed meanwhile.
+POOL_CLOSED = "pool-closed"
 NOT_PROVABLE = "no bound computed: too large to prove anything within the time"
 
 
@@ -43,9 +52,11 @@ def ask(pool: Pool, *, budget_s: float, seed: int = 0, at: datetime) -> Plan:
 
     Raises
     ------
-    PlanInComputation
-        If the pool has a plan under way.
+    PlanInComputation, PoolReleased
+        If the pool has a plan under way, or is on the road.
     """
+    if pool.state in (PoolState.RELEASED, PoolState.DONE):
+        raise PoolReleased
     try:
         with transaction.atomic():
             plan = Plan.objects.create(pool=pool, budget_s=budget_s, seed=seed, created_at=at)
@@ -56,9 +67,15 @@ def ask(pool: Pool, *, budget_s: float, seed: int = 0, at: datetime) -> Plan:
 
 
 def ask_automatically(pool: Pool, *, at: datetime) -> None:
-    """Ask for a plan with the installation's budget, unless one is under way."""
-    if not pool.plans.filter(state__in=IN_COMPUTATION).exists():
+    """
+    Ask for a plan of a pool that has closed, with the installation's budget.
+
+    A plan under way is of what the pool held before: it is stopped, and whoever ends it asks anew.
+    """
+    with suppress(PlanInComputation):
         ask(pool, budget_s=settings.PLAN_BUDGET_S, at=at)
+        return
+    pool.plans.filter(state=PlanState.RUNNING).update(is_cancel_requested=True, error=POOL_CLOSED)
 
 
 def cancel(plan: Plan, *, at: datetime) -> None:
@@ -70,9 +87,8 @@ def cancel(plan: Plan, *, at: datetime) -> None:
     InvalidTransition
         If the plan is not being computed.
     """
-    if plan.state == PlanState.RUNNING:
-        Plan.objects.filter(pk=plan.pk).update(is_cancel_requested=True)
-    else:
+    running = Plan.objects.filter(pk=plan.pk, state=PlanState.RUNNING)
+    if not running.update(is_cancel_requested=True):
         plan.advance(PlanState.CANCELLED, finished_at=at)
 
 
@@ -84,8 +100,7 @@ def compute(claim: intents.Claim, *, plan_id: str) -> None:
         return
     problem = planning.problem_of(plan.pool)
     plan.advance(PlanState.RUNNING)
-    Plan.objects.filter(pk=plan.pk).update(problem_digest=planning.digest(problem))
-    if num_territories(problem) > 1:
+    if num_territories(problem, plan.budget_s) > 1:
         with transaction.atomic():
             claim.finish()
             intents.ask("logistics.divide_plan", key=str(plan.pk), plan_id=str(plan.pk))
@@ -93,21 +108,28 @@ def compute(claim: intents.Claim, *, plan_id: str) -> None:
     conclude(claim, plan, problem, time_limit_s=plan.budget_s, bound=_is_provable(plan, problem))
 
 
-def num_territories(problem: Problem) -> int:
+def num_territories(problem: Problem, budget_s: float) -> int:
     """Return into how many territories a problem is divided."""
-    return how_many(len(problem.orders), settings.PLAN_WORKERS, settings.PLAN_TERRITORY_ORDERS)
+    workers, size = settings.PLAN_WORKERS, settings.PLAN_TERRITORY_ORDERS
+    if not workers or not size:
+        return 1
+    return number_of_parts(len(problem.orders), budget_s, workers=workers, size=size)
 
 
-def conclude(claim: intents.Claim, plan: Plan, problem: Problem, **limits: Any) -> None:
-    """Let the solver plan within its limits, check what it found, and store it."""
+def conclude(
+    claim: intents.Claim, plan: Plan, problem: Problem, *, start: dict[str, Any] | None = None, **limits: Any
+) -> None:
+    """Let the solver plan within its limits, check what it found, and store it with what was planned."""
     try:
-        result = solved(claim, plan, io.problem_to_json(problem), seed=plan.seed, **limits)
+        result = solved(claim, plan, io.problem_to_json(problem), seed=plan.seed, start=start, **limits)
     except SolverFailed as error:
         fail(claim, plan, error=str(error))
         return
     if result is None:
         cancelled(claim, plan)
         return
+    if start is not None:
+        _keep_reasons(result["solution"]["left_out"], start["solution"]["left_out"])
     solution = io.read_solution(json.dumps(result))
     broken = violations(problem, solution)
     if broken:
@@ -117,6 +139,7 @@ def conclude(claim: intents.Claim, plan: Plan, problem: Problem, **limits: Any) 
         claim,
         plan,
         PlanState.PROPOSED,
+        problem_digest=planning.digest(problem),
         solution=explanations.in_words(result["solution"], solution, plan.pool),
         cost_cents=solution.cost_cents,
         lower_bound_cents=result["bound"],
@@ -127,14 +150,23 @@ def conclude(claim: intents.Claim, plan: Plan, problem: Problem, **limits: Any) 
     )
 
 
+def _keep_reasons(left_out: list[dict[str, Any]], known: Sequence[dict[str, Any]]) -> None:
+    """Say of orders for which there was no time at the end what was known of them before."""
+    before = {row["order"]: row for row in known}
+    for number, row in enumerate(left_out):
+        if row["reason"] == Reason.PLANNING_TIME_OVER:
+            left_out[number] = before.get(row["order"], row)
+
+
 def release(plan: Plan, *, at: datetime) -> None:
     """
     Turn a proposed plan into runs, claim compartments, and tell residents and shops; again changes nothing.
 
     Raises
     ------
-    PoolStillOpen, PlanOutdated, PlanInfeasible, InvalidTransition
-        If orders may still come, the plan is not what the pool now holds, or breaks a rule by now.
+    PoolStillOpen, PoolReleased, PlanOutdated, PlanInfeasible, InvalidTransition
+        If orders may still come, another plan was released, this one is not what the pool now holds, or
+        breaks a rule by now.
     """
     with transaction.atomic():
         pool = Pool.objects.select_for_update(of=("self",)).select_related("region").get(pk=plan.pool_id)
@@ -143,6 +175,8 @@ def release(plan: Plan, *, at: datetime) -> None:
             return
         if pool.state == PoolState.OPEN:
             raise PoolStillOpen
+        if pool.state != PoolState.CLOSED:
+            raise PoolReleased
         solution = _still_valid(plan, pool) if plan.state == PlanState.PROPOSED else None
         plan.advance(PlanState.RELEASED)
         assert solution is not None  # noqa: S101 - only a proposed plan can be released
@@ -154,16 +188,23 @@ def release(plan: Plan, *, at: datetime) -> None:
 def fail_abandoned(*, at: datetime) -> None:
     """Mark plans as failed whose computation was given up after too many attempts."""
     given_up = Intent.objects.filter(kind__in=STEPS, state=IntentState.DEAD)
-    for plan_id in given_up.values_list("arguments__plan_id", flat=True):
-        Plan.objects.filter(pk=plan_id, state__in=IN_COMPUTATION).update(
-            state=PlanState.FAILED, error="solver-gave-up", finished_at=at
-        )
+    numbers = given_up.values_list("arguments__plan_id", flat=True)
+    for plan in Plan.objects.filter(pk__in=list(numbers), state__in=IN_COMPUTATION).defer("problem"):
+        with transaction.atomic():
+            plan.advance(PlanState.FAILED, error="solver-gave-up", finished_at=at)
+            forget(plan)
+
+
+def forget(plan: Plan) -> None:
+    """Keep of the territories of a plan no more than how long they took and what went wrong."""
+    Plan.objects.filter(pk=plan.pk).update(problem=None)
+    plan.territories.update(problem=None, start=None, solution=None)
 
 
 def _still_valid(plan: Plan, pool: Pool) -> Solution:
-    problem = planning.problem_of(pool)
-    if planning.digest(problem) != plan.problem_digest:
+    if _is_outdated(plan, pool):
         raise PlanOutdated
+    problem = planning.problem_of(pool)
     solution = io.read_solution(
         json.dumps({"format": io.RESULT_FORMAT, "version": 1, "solution": plan.solution})
     )
@@ -198,6 +239,8 @@ def solved(
     with SolverProcess(problem, time_limit_s=time_limit_s, **more) as solver:
         for message in solver.messages(tick_s=TICK_S):
             if message is not None and message["type"] == "result":
+                if message["solution"] is None:
+                    raise SolverFailed(detail=message["violations"][0])
                 return message
             if message is not None and message["type"] == "error":
                 raise SolverFailed(detail=message["detail"])
@@ -207,7 +250,7 @@ def solved(
             if moment_s - renewed_s > LEASE_RENEWAL_S:
                 claim.extend()
                 renewed_s = moment_s
-            if not (note or _note_progress)(plan, message):
+            if not (note or note_progress)(plan, message):
                 return None
     raise SolverFailed(detail="no result")
 
@@ -222,7 +265,7 @@ def cancelled(claim: intents.Claim, plan: Plan) -> None:
     _store(claim, plan, PlanState.CANCELLED)
 
 
-def _note_progress(plan: Plan, progress: Mapping[str, Any] | None) -> bool:
+def note_progress(plan: Plan, progress: Mapping[str, Any] | None) -> bool:
     """Store what the solver said, and tell whether it may go on."""
     wanted = Plan.objects.filter(pk=plan.pk, state=PlanState.RUNNING, is_cancel_requested=False)
     return bool(wanted.update(progress=progress)) if progress is not None else wanted.exists()
@@ -230,6 +273,18 @@ def _note_progress(plan: Plan, progress: Mapping[str, Any] | None) -> bool:
 
 def _store(claim: intents.Claim, plan: Plan, to: PlanState, **outcome: Any) -> None:
     with transaction.atomic():
+        # Either the pool closes after this and asks for a plan itself, or it has closed and is seen so.
+        pool = Pool.objects.select_for_update(of=("self",)).select_related("region").get(pk=plan.pool_id)
         claim.finish()
+        is_of_before = Plan.objects.filter(pk=plan.pk, error=POOL_CLOSED).exists()
         if plan.advance(to, finished_at=now(), **outcome):
-            events.record(f"plan_{to.value}", scope=plan.pool.region.slug, at=now(), plan=str(plan.pk))
+            events.record(f"plan_{to.value}", scope=pool.region.slug, at=now(), plan=str(plan.pk))
+            if pool.state == PoolState.CLOSED and (is_of_before or _is_outdated(plan, pool)):
+                ask_automatically(pool, at=now())
+
+
+def _is_outdated(plan: Plan, pool: Pool) -> bool:
+    """Tell whether a plan that ended well is of something else than its pool now holds."""
+    if plan.state != PlanState.PROPOSED:
+        return False
+    return plan.problem_digest != planning.digest(planning.problem_of(pool))

@@ -49,16 +49,18 @@ def open_pool(
         raise PoolExists(delivery_date=delivery_date) from error
 
 
-def join(*, region: Region, at: datetime) -> Pool:
+def join(*, region: Region, ready_at: datetime | None, at: datetime) -> Pool:
     """
     Return the pool that an order listed now belongs to, locked so that it cannot close meanwhile.
+
+    Goods that are ready later than the next pool delivers join the first one that can.
 
     Raises
     ------
     NoOpenPool
-        If no pool takes orders.
+        If no pool takes such an order.
     """
-    taking_orders = Pool.objects.taking_orders(at=at).filter(region=region)
+    taking_orders = Pool.objects.taking_orders(at=at).filter(region=region, deliver_until__gt=ready_at or at)
     while True:
         if pool := taking_orders.select_for_update().first():
             return pool

@@ -21,7 +21,7 @@ from logistics.solver import SolverFailed
 from logistics.states import UNPLANNED, PlanState, TerritoryState
 from optimizer import io
 from optimizer.regions import territories
-from optimizer.regions.parts import END, FAMILIES, NUM_OTHERS, end_s
+from optimizer.regions.parts import FAMILIES, NUM_OTHERS, end_s
 from optimizer.solution import Solution
 from optimizer.travel.model import with_matrices
 
@@ -32,11 +32,14 @@ def divide(claim: intents.Claim, *, plan_id: str) -> None:
     if plan is None:
         return
     problem = planning.problem_of(plan.pool)
-    parts = territories.split(with_matrices(problem), plans.num_territories(problem))
+    parts = territories.split(with_matrices(problem), plans.num_territories(problem, plan.budget_s))
+    if len(parts) == 1:
+        plans.conclude(claim, plan, problem, time_limit_s=plan.budget_s)
+        return
     document = io.problem_to_json(problem)
     with transaction.atomic():
         claim.finish()
-        Plan.objects.filter(pk=plan.pk).update(problem=document, problem_digest=planning.digest(problem))
+        Plan.objects.filter(pk=plan.pk).update(problem=document)
         _write(plan, parts, family=0)
 
 
@@ -65,8 +68,7 @@ def plan_one(claim: intents.Claim, *, territory_id: int) -> None:
         _end(claim, row, TerritoryState.FAILED, error=str(error)[:300])
         return
     if result is None:
-        plans.cancelled(claim, plan)
-        _empty(plan)
+        _stop(claim, plan)
         return
     solution = {"solution": result["solution"], "routes": result.get("routes", [])}
     _end(claim, row, TerritoryState.DONE, solution=solution)
@@ -84,7 +86,7 @@ def recombine(claim: intents.Claim, *, plan_id: str, family: int) -> None:
         parts = territories.regroup(
             with_matrices(problem),
             whole,
-            plans.num_territories(problem),
+            plans.num_territories(problem, plan.budget_s),
             seed=plan.seed + family + 1,
         )
         with transaction.atomic():
@@ -99,8 +101,9 @@ def recombine(claim: intents.Claim, *, plan_id: str, family: int) -> None:
         time_limit_s=end_s(plan.budget_s, len(problem.orders)),
         start=io.start_to_json(whole, routes),
         options=("--iterations", "0"),
+        note=_note_end,
     )
-    _empty(plan)
+    plans.forget(plan)
 
 
 def skip_abandoned(*, at: datetime) -> None:
@@ -116,11 +119,19 @@ def skip_abandoned(*, at: datetime) -> None:
 
 def _in_work(claim: intents.Claim, plan_id: UUID | str) -> Plan | None:
     """Return a plan that is being computed, or finish what nobody needs any more."""
-    plan = Plan.objects.select_related("pool__region").get(pk=plan_id)
-    if plan.state == PlanState.RUNNING:
-        return plan
-    claim.finish()
-    return None
+    plan = Plan.objects.select_related("pool__region").defer("problem").get(pk=plan_id)
+    if plan.state != PlanState.RUNNING:
+        claim.finish()
+        return None
+    if plan.is_cancel_requested:
+        _stop(claim, plan)
+        return None
+    return plan
+
+
+def _stop(claim: intents.Claim, plan: Plan) -> None:
+    plans.cancelled(claim, plan)
+    plans.forget(plan)
 
 
 def _write(plan: Plan, parts: Sequence[territories.Territory], *, family: int) -> None:
@@ -157,12 +168,25 @@ def _go_on(plan: Plan, family: int) -> None:
     rows = plan.territories.filter(family=family)
     num_left, num_all = rows.filter(state__in=UNPLANNED).count(), rows.count()
     done = (family + 1 - num_left / num_all) / len(FAMILIES)
-    progress = {"phase": "territories", "fraction": round((1 - END) * done, 3)}
+    progress = {"phase": "territories", "fraction": round(_share_of_territories(plan) * done, 3)}
     Plan.objects.filter(pk=plan.pk, state=PlanState.RUNNING).update(progress=progress)
     if num_left == 0:
         intents.ask(
             "logistics.recombine_plan", key=f"{plan.pk}:{family}", plan_id=str(plan.pk), family=family
         )
+
+
+def _note_end(plan: Plan, progress: Mapping[str, Any] | None) -> bool:
+    """Store what the choice at the end says, as the last part of the whole."""
+    if progress is None:
+        return _is_wanted(plan, None)
+    share = _share_of_territories(plan)
+    return plans.note_progress(plan, {**progress, "fraction": share + (1 - share) * progress["fraction"]})
+
+
+def _share_of_territories(plan: Plan) -> float:
+    """Return the part of a plan's time that its territories take."""
+    return 1 - end_s(plan.budget_s, plan.pool.orders.count()) / plan.budget_s
 
 
 def _is_wanted(plan: Plan, progress: Mapping[str, Any] | None) -> bool:
@@ -181,9 +205,3 @@ def _plan_of(row: Territory) -> Solution:
 
 def _result(document: Mapping[str, Any]) -> str:
     return json.dumps({"format": io.RESULT_FORMAT, "version": io.VERSION, **document})
-
-
-def _empty(plan: Plan) -> None:
-    """Keep of territories no more than how long they took and what went wrong."""
-    Plan.objects.filter(pk=plan.pk).update(problem=None)
-    plan.territories.update(problem=None, start=None, solution=None)

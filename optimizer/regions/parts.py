@@ -46,6 +46,13 @@ def end_s(time_limit_s: float, num_orders: int) -> float:
     return min(max(END * time_limit_s, END_S_PER_ORDER * num_orders), MOST_END * time_limit_s)
 
 
+def number_of_parts(num_orders: int, time_limit_s: float, *, workers: int, size: int = SIZE) -> int:
+    """Return how many territories a region is divided into: one where there is too little time for more."""
+    number = how_many(num_orders, workers, size)
+    first_s = FAMILIES[0] * (time_limit_s - end_s(time_limit_s, num_orders))
+    return number if first_s / ceil(number / workers) >= LEAST_S else 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """What a worker is asked: plan a territory."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from itertools import count
+from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -182,12 +183,14 @@ def an_order(
     resident: Resident,
     parcels: Sequence[ParcelSpec] | None = None,
     listed_at: datetime | None = None,
+    ready_at: datetime | None = None,
 ) -> Order:
     """Return an order listed at seven in the morning; the region needs a pool and something that drives."""
     return orders.list_order(
         shop=shop,
         card_number=resident.card_number,
         parcels=parcels or [a_parcel()],
+        ready_at=ready_at,
         at=listed_at or at(7),
     )
 
@@ -203,9 +206,9 @@ class Village:
         self.supply_point = a_supply_point(self.region, **supply_point)  # type: ignore[arg-type]
         self.resident = a_resident(self.region, supply_point=self.supply_point)
 
-    def order(self, *parcels: ParcelSpec, listed_at: datetime | None = None) -> Order:
+    def order(self, *parcels: ParcelSpec, **more: Any) -> Order:
         """List an order of the shop for the resident."""
-        return an_order(shop=self.shop, resident=self.resident, parcels=parcels, listed_at=listed_at)
+        return an_order(shop=self.shop, resident=self.resident, parcels=parcels, **more)
 
 
 def a_user(region: Region, role: Role, **about: object) -> User:

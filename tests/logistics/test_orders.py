@@ -58,6 +58,18 @@ def test_at_the_very_moment_of_the_cutoff_it_is_too_late() -> None:
         village.order(listed_at=at(9))
 
 
+def test_goods_that_are_ready_after_a_pool_delivers_join_one_that_can_bring_them() -> None:
+    village = Village()
+    evening = village.pool.deliver_until
+
+    with pytest.raises(NoOpenPool):
+        village.order(ready_at=evening)
+    tomorrow = a_pool(village.region, day=DELIVERY_DATE + timedelta(days=1))
+
+    assert village.order(ready_at=evening).pool == tomorrow
+    assert village.order(ready_at=evening, listed_at=at(9, 1)).missed_cutoff_at is None
+
+
 def test_a_closed_pool_takes_no_orders_even_before_its_cutoff() -> None:
     village = Village()
     pools.close(village.pool, at=at(8))

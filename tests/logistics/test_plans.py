@@ -1,7 +1,7 @@
 """A plan is computed in a process of its own, checked, and released only while it still holds."""
 
 import sys
-from datetime import time
+from datetime import time, timedelta
 from uuid import uuid4
 
 import pytest
@@ -14,10 +14,11 @@ from lockers.models import Compartment, Locker, Reservation
 from lockers.services import cabinets, claims
 from lockers.sizes import Height, Size, Temperature
 from lockers.states import CompartmentState
-from logistics import solver
+from logistics import planning, solver
 from logistics.exceptions import PlanInComputation, PlanInfeasible, PlanOutdated, PoolStillOpen
 from logistics.models import (
     Bundle,
+    Courier,
     Handling,
     Message,
     Order,
@@ -30,6 +31,7 @@ from logistics.models import (
 )
 from logistics.services import plans, pools
 from logistics.states import ParcelState, PlanState, PoolState
+from optimizer.problem import ARBZG
 from tests.logistics.builders import Village, a_parcel, a_resident, a_supply_point, an_order, at
 from tests.logistics.solving import computed, released
 
@@ -329,3 +331,23 @@ def test_goods_are_packed_for_the_low_doors_of_who_needs_one() -> None:
     released(village)
 
     assert list(Reservation.objects.values_list("size", flat=True)) == [Size.M, Size.M]
+
+
+def test_whoever_is_employed_has_breaks() -> None:
+    village = Village()
+    (employed,) = planning.problem_of(village.pool).vehicles
+    Courier.objects.update(is_volunteer=True)
+    (volunteer,) = planning.problem_of(village.pool).vehicles
+
+    assert (employed.working_time, volunteer.working_time) == (ARBZG, None)
+
+
+def test_goods_that_are_ready_too_late_spoil_no_plan() -> None:
+    village = Village()
+    village.order()
+    late = village.order()
+    Order.objects.filter(pk=late.pk).update(ready_at=village.pool.deliver_until + timedelta(hours=1))
+
+    plan = computed(village)
+
+    assert (plan.state, plan.num_carried, plan.num_left_out) == (PlanState.PROPOSED, 1, 1)

@@ -14,7 +14,7 @@ from django.db import connection
 from common import intents
 from common.clock import real_now
 from common.models import Event, Intent, IntentState
-from logistics.models import Plan, Territory
+from logistics.models import Plan, Shift, Territory
 from logistics.services import plans, pools, territories
 from logistics.solver import SolverFailed
 from logistics.states import PlanState, TerritoryState
@@ -243,6 +243,66 @@ def test_a_small_pool_stays_undivided(plan: Plan, settings: Any) -> None:
     assert not Territory.objects.exists()
 
 
+def test_a_pool_with_little_time_stays_undivided(plan: Plan) -> None:
+    Plan.objects.update(budget_s=4)
+
+    work_on()
+
+    plan.refresh_from_db()
+    assert (plan.state, plan.num_carried) == (PlanState.PROPOSED, NUM_ORDERS)
+    assert not Territory.objects.exists()
+
+
+def test_without_workers_for_territories_a_pool_stays_undivided(plan: Plan, settings: Any) -> None:
+    settings.PLAN_WORKERS = 0
+
+    work_on()
+
+    plan.refresh_from_db()
+    assert plan.num_carried == NUM_ORDERS
+    assert not Territory.objects.exists()
+
+
+def test_a_region_that_gives_only_one_territory_is_planned_as_a_whole(plan: Plan) -> None:
+    Shift.objects.exclude(pk=Shift.objects.first().pk).delete()  # type: ignore[union-attr]
+
+    work_on()
+
+    plan.refresh_from_db()
+    assert plan.state == PlanState.PROPOSED
+    assert not Territory.objects.exists()
+
+
+def test_what_a_territory_knew_of_an_order_outlasts_an_end_without_time() -> None:
+    known = {"order": "one", "reason": "no-capacity", "sentence": "No vehicle has room."}
+    other = {"order": "two", "reason": "planning-time-over", "sentence": "Planning ended."}
+    left_out = [{**other, "order": "one"}, other]
+
+    plans._keep_reasons(left_out, [known])
+
+    assert left_out == [known, other]
+
+
+def test_progress_never_falls(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+
+    class Telling(SolverHere):
+        def messages(self, *, tick_s: float) -> Iterator[dict[str, Any] | None]:
+            for fraction in (0.0, 0.5, 1.0):
+                yield {"type": "progress", "phase": "routes", "fraction": fraction}
+                plan.refresh_from_db()
+                seen.append(plan.progress.get("fraction", 0.0))
+            yield from super().messages(tick_s=tick_s)
+
+    monkeypatch.setattr("logistics.services.plans.SolverProcess", Telling)
+
+    work_on()
+
+    assert seen == sorted(seen)
+    assert (seen[0], seen[-1]) == (0.0, 1.0)
+    assert len(set(seen)) > len(FAMILIES)
+
+
 def test_who_ends_the_last_territory_asks_for_the_next_step(plan: Plan) -> None:
     divided()
     first, last = asked("plan_territory")
@@ -363,7 +423,8 @@ def test_a_plan_whose_recombination_was_given_up_is_failed(plan: Plan) -> None:
     plans.fail_abandoned(at=at(9, 5))
 
     plan.refresh_from_db()
-    assert (plan.state, plan.error) == (PlanState.FAILED, "solver-gave-up")
+    assert (plan.state, plan.error, plan.problem) == (PlanState.FAILED, "solver-gave-up", None)
+    assert not Territory.objects.exclude(problem=None, start=None, solution=None).exists()
 
 
 def test_a_cancelled_plan_stops_in_all_territories(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ def dispatched_pool(request: Request, pool_id: UUID) -> Pool:
 def visible_plan(request: Request, plan_id: UUID) -> Plan:
     """Return a plan of a region that the asker dispatches."""
     visible = Plan.objects.visible_to(principal_of(request)).select_related("pool__region")
-    return get_or_not_found(visible, plan_id)
+    return get_or_not_found(visible.defer("problem"), plan_id)
 
 
 @extend_schema(tags=["dispatch"])
