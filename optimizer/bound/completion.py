@@ -98,7 +98,6 @@ def least_completion(
     completion: Completion,
     table: Floats,
     node: int,
-    available: np.uint64,
     over: np.uint64,
     visited: np.uint64,
     metres: float,

@@ -265,7 +265,7 @@ def is_promising(
     labels.masks[made, VISITED] = visited
     labels.node[made], labels.parent[made], labels.alive[made] = there, current, True
     metres, seconds = graph.limits[2] - far, min(graph.limits[1] - away, graph.limits[3] - spent)
-    rest = least_completion(completion, rewards.table, there, available, over, visited, metres, seconds)
+    rest = least_completion(completion, rewards.table, there, over, visited, metres, seconds)
     labels.values[made, PROMISE] = price + rest
     return bool(price + rest < labels.best[0])
 

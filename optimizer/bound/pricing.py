@@ -23,6 +23,7 @@ cheaper or more, so the least reduced cost found is never above that of any rout
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
@@ -135,9 +136,13 @@ class Pricer:
         self.graph = self._ways.graph(day, self.places, len(shops), self._choices)
         self._labels = empty_labels(len(self.places), len(shops))
         self._completions = _completions(self.graph)
-        terms = (vehicle.prices.per_km_cents, vehicle.prices.per_hour_cents)
-        num_rounded = sum(price > 0 for price in terms) + (vehicle.prices.per_m_cents > 0)
-        self.fixed_cents = vehicle.prices.fixed_cents - num_rounded * ROUNDING_CENTS
+        prices = vehicle.prices
+        terms = (
+            prices.per_km_cents,
+            prices.per_hour_cents,
+            prices.co2e_g_per_km * prices.co2e_per_kg_cents,
+        )
+        self.fixed_cents = prices.fixed_cents - sum(price > 0 for price in terms) * ROUNDING_CENTS
 
     def empty_cents(self) -> float:
         """Return the cost of driving without any stop."""
@@ -321,13 +326,15 @@ def _completions(graph: Graph) -> Completions:
 def _few(groups: dict[Group, float]) -> dict[Group, float]:
     """Return at most as many groups as a label can hold, none of them harder to earn than before."""
     while len(groups) > MAX_GROUPS:
-        least = min(groups, key=lambda group: groups[group])
+        num_of_shop = Counter(group.shop for group in groups)
+        joinable = [group for group in groups if num_of_shop[group.shop] > 1]
+        if not joinable:
+            raise TooManyGroups
+        least = min(joinable, key=lambda group: groups[group])
         value = groups.pop(least)
         others = [group for group in groups if group.shop == least.shop]
         wider = next((group for group in others if least.is_within(group)), None)
         if wider is None:
-            if not others:
-                raise TooManyGroups
             other = min(others, key=lambda group: len(group.points | least.points))
             wider = Group(least.shop, other.points | least.points, max(other.ride_s, least.ride_s))
             value += groups.pop(other)

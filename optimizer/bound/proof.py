@@ -124,8 +124,7 @@ def lower_bound(
     try:
         return tree.solve()
     except TooManyGroups:
-        reason = "no bound computed: more shops have goods than the labelling can tell apart"
-        return Bound(None, reason, relaxed(day), 0, 0)
+        return tree.given_up("more shops have goods than the labelling can tell apart")
 
 
 class _Tree:
@@ -147,6 +146,7 @@ class _Tree:
         self._improve, self._on_bound = improve, on_bound
         #: The least bound of the parts that are not being bounded, and what was told last.
         self._others, self._told = math.inf, 0
+        self._failed = False
         self._tried: set[Path] = set()
         self._options = range(max((len(order.options) for order in day.problem.orders), default=0))
         self._pricers = [Pricer(day, room, vehicle) for vehicle in day.classes]
@@ -186,6 +186,10 @@ class _Tree:
         proven = min(closed, open_parts[0][0] if open_parts else math.inf)
         return self._result(proven)
 
+    def given_up(self, reason: str) -> Bound:
+        """Return what was proven before something made it impossible to go on."""
+        return self._said(self._told or None, reason)
+
     def _over(self) -> bool:
         return self._left_s() <= 0
 
@@ -220,6 +224,7 @@ class _Tree:
             optimum = self._master.solve(self._left_s(), central=central)
             self._iterations += 1
             if optimum is None:
+                self._failed = not self._over()
                 break
             lacking = optimum.extra > 1e-5
             self._raise_extra(lacking)
@@ -348,8 +353,13 @@ class _Tree:
             reason = OPTIMAL
         elif self._over():
             reason = "the time was over"
+        elif self._failed:
+            reason = "the linear master was not solved"
         else:
             reason = "the relaxation is solved"
+        return self._said(cents, reason)
+
+    def _said(self, cents: int | None, reason: str) -> Bound:
         if cents is None:
             reason = f"no bound computed: {reason}"
         return Bound(cents, reason, relaxed(self._day), self._iterations, len(self._master))

@@ -81,7 +81,7 @@ class Ways:
         """Return the graph of some places, shops first."""
         vehicle, nodes = self._vehicle, list(places)
         rows = [*nodes, vehicle.start]
-        earliest, latest, service = _windows(day, places, num_shops, choices)
+        earliest, latest, service = _windows(day, places, choices)
         return Graph(
             num_shops=num_shops,
             cents=self.cents[np.ix_(rows, nodes)],
@@ -99,9 +99,7 @@ class Ways:
         )
 
 
-def _windows(
-    day: Day, places: Sequence[int], num_shops: int, choices: Sequence[Choice]
-) -> tuple[Floats, Floats, Floats]:
+def _windows(day: Day, places: Sequence[int], choices: Sequence[Choice]) -> tuple[Floats, Floats, Floats]:
     """Return the widest window of each node, and the least time that a visit takes."""
     earliest, latest = np.full(len(places), np.inf), np.full(len(places), -np.inf)
     service = np.full(len(places), np.inf)

@@ -1,15 +1,16 @@
 """The best route for given rewards and prices."""
 
 import math
+from collections.abc import Callable, Iterable
 from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from optimizer.bound import completion, labels, pricing
-from optimizer.bound.pricing import Duals, Pricer
+from optimizer.bound.pricing import Duals, Group, Pricer, TooManyGroups
 from optimizer.compartments import Room
 from optimizer.day import Day
 from optimizer.problem import Temperature
@@ -18,13 +19,19 @@ from tests.optimizer.builders import EIGHT, SIX_PM, a_place, a_problem, a_vehicl
 
 
 @given(st.integers(0, 10**6), st.sampled_from((600, 1_500, 4_000)))
+@example(992, 600)
 @settings(deadline=None, max_examples=15)
 def test_the_best_route_priced_is_the_best_of_all_sequences_of_places(seed: int, ride_s: int) -> None:
     pricer, duals = a_pricer(seed, ride_s)
 
     priced = pricer.price(duals, (), beam=10**5, should_stop=lambda: False)
 
-    assert priced.least == pytest.approx(min(0.0, least_by_enumeration(pricer, duals)), abs=1e-5)
+    least = min(0.0, least_by_enumeration(pricer, duals))
+    if priced.paths:
+        # It may be longer than those enumerated.
+        nodes = [pricer.places.index(place) for place in priced.paths[0].places]
+        least = min(least, least_of(pricer, duals, lambda before: nodes[len(before) : len(before) + 1]))
+    assert priced.least == pytest.approx(least, abs=1e-5)
 
 
 @given(st.integers(0, 10**6), st.sampled_from((1, 2, 5)))
@@ -124,7 +131,13 @@ def a_pricer(seed: int, ride_s: int) -> tuple[Pricer, Duals]:
 
 
 def least_by_enumeration(pricer: Pricer, duals: Duals) -> float:
-    """Return the least reduced cost of all routes of some visits, by the rules that the pricer states."""
+    """Return the least reduced cost of all routes of six visits at most."""
+    nodes = range(len(pricer.places))
+    return least_of(pricer, duals, lambda before: nodes if len(before) < 6 else ())
+
+
+def least_of(pricer: Pricer, duals: Duals, following: Callable[[tuple[int, ...]], Iterable[int]]) -> float:
+    """Return the least reduced cost of routes, by the rules that the pricer states, given what may follow."""
     graph, worth = pricer.graph, pricer.worth(duals, ())
     value_by_choice = {(choice.order, choice.option): value + choice.cents for value, choice in worth}
     least = math.inf
@@ -139,12 +152,31 @@ def least_by_enumeration(pricer: Pricer, duals: Duals) -> float:
                 return
             path = pricer.path_of(nodes, worth)
             least = min(least, path.cents - sum(value_by_choice[pair] for pair in path.orders))
-        for there in range(num_nodes):
+        for there in following(nodes):
             begin_s = max(graph.earliest[there], now_s + graph.seconds[here, there])
-            if there != here and begin_s <= graph.latest[there] and len(nodes) < 6:
+            if there != here and begin_s <= graph.latest[there]:
                 service_s = graph.service[there]
                 after_s = spent_s + graph.seconds[here, there] + service_s
                 visit((*nodes, there), begin_s + service_s, after_s, length_m + graph.metres[here, there])
 
     visit((), float(graph.limits[0]), 0.0, 0.0)
     return least
+
+
+def test_of_too_many_groups_those_are_joined_that_share_a_shop() -> None:
+    alone = {Group(shop, frozenset({100 + shop}), math.inf): 1.0 for shop in range(62)}
+    shared = {Group(62, frozenset({200 + point}), math.inf): 5.0 + point for point in range(4)}
+
+    few = pricing._few({**alone, **shared})
+
+    assert len(few) == pricing.MAX_GROUPS
+    assert alone.items() <= few.items()
+    assert sum(few.values()) == sum(alone.values()) + sum(shared.values())
+    # Each is earned wherever it was earned before.
+    rest = [group for group in few if group.shop == 62]
+    assert all(any(group.is_within(other) for other in rest) for group in shared)
+
+
+def test_more_shops_than_a_label_holds_cannot_be_priced() -> None:
+    with pytest.raises(TooManyGroups):
+        pricing._few({Group(shop, frozenset({100}), math.inf): 1.0 for shop in range(65)})

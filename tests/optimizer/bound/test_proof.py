@@ -4,10 +4,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from statistics import median
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
+from optimizer.bound.pricing import Priced, Pricer, TooManyGroups
 from optimizer.bound.proof import Bound, lower_bound
 from optimizer.compartments import Room
 from optimizer.day import Day
@@ -309,3 +311,28 @@ def test_a_plan_that_costs_nothing_is_proven_at_once() -> None:
     result = solve(a_problem(places=[], vehicles=[], orders=[]), time_limit_s=20, iterations=1, bound=True)
 
     assert (result.bound, result.gap, result.status) == (0, 0, Status.OPTIMAL)
+
+
+def test_what_was_proven_outlasts_a_price_that_cannot_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+    price = Pricer.price
+
+    def fails_then(*arguments: Any, **more: Any) -> Priced:
+        if told:
+            raise TooManyGroups
+        return price(*arguments, **more)
+
+    monkeypatch.setattr(Pricer, "price", fails_then)
+    day = Day(with_matrices(generate(1, RegionSize(num_orders=12, num_shops=4, num_supply_points=3))))
+
+    found = lower_bound(day, Room(day), (), MUCH, left_s=lambda: 30.0, on_bound=told.append)
+
+    assert found.cents == told[-1] > 0
+    assert found.reason == "more shops have goods than the labelling can tell apart"
+
+
+def test_emissions_that_cost_nothing_are_not_rounded() -> None:
+    day = Day(a_problem(vehicles=[a_vehicle(cost_per_hour_cents=0, co2e_g_per_km=0)]))
+
+    # One term is rounded, by half a cent at most.
+    assert Pricer(day, Room(day), day.classes[0]).fixed_cents == pytest.approx(99.5, abs=1e-4)
