@@ -76,16 +76,6 @@ class Search:
             self.insert(plan, order)
         self.adopt(self.columns(plan.tours))
 
-    def fitted(self, columns: list[Column]) -> list[Column]:
-        """Return columns that keep what is shared: what overfills it is taken out and inserted anew."""
-        moved = self._overfilling(columns)
-        if not moved:
-            return columns
-        plan = self.plan_without(moved, columns)
-        for order in sorted(moved | set(self.left_out())):
-            self.insert(plan, order)
-        return self.columns(plan.tours)
-
     def within_room(self, columns: list[Column]) -> list[Column]:
         """Return columns without the orders at shared room that they overfill."""
         moved = self._overfilling(columns)

@@ -51,13 +51,6 @@ def _promise(day: Day, promise: Promise) -> tuple[int | None, int | None]:
     return vehicle, promise.latest_s
 
 
-def is_free(day: Day, order: int) -> bool:
-    """Tell whether routes may be searched for an order before it is decided where it goes."""
-    return len(day.problem.orders[order].options) > 1 and is_delivered_only(
-        day, shipment_of(day, [order], [0])
-    )
-
-
 def is_delivered_only(day: Day, shipment: Shipment) -> bool:
     """Tell whether a shipment is on board, or waits where every vehicle starts and takes no time to load."""
     if shipment.is_on_board:
@@ -86,8 +79,7 @@ def consolidate(day: Day, assignment: Assignment) -> list[Shipment]:
         row = day.problem.orders[order]
         window = row.ready_s // WINDOW_S, row.deadline_s // WINDOW_S
         goods = row.temperatures, day.classes_for(order), day.loaded.get(order)
-        alone = order if is_free(day, order) else None
-        key = (row.pickup_place, row.options[option].place, *goods, *window, alone)
+        key = (row.pickup_place, row.options[option].place, *goods, *window)
         groups.setdefault(key, []).append(order)
     return [
         shipment_of(day, part, [assignment[order] for order in part])

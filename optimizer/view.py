@@ -5,9 +5,9 @@ Its view is narrower than ours: one window for each leg, no ride limits, no comp
 fixed time of a stop rides on the edge into it, and every trip is a vehicle. What it proposes is put on our
 own clock afterwards.
 
-What waits where all vehicles start is delivered only, which PyVRP searches faster than pairs of legs, and of
-which it may choose the supply point itself; other shipments have theirs chosen already. Vehicles that may not
-carry some shipments lack the room in one more dimension of load, of which these take one unit.
+What waits where all vehicles start is delivered only, which PyVRP searches faster than pairs of legs.
+Vehicles that may not carry some shipments lack the room in one more dimension of load, of which these take
+one unit.
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -26,8 +26,6 @@ UNITS_PER_CENT = 18_000
 
 #: When the pickup and the delivery of each shipment start in some feasible route.
 Moments = Mapping[Shipment, tuple[int, int]]
-#: Shipments of the same goods to different places, of which one is carried.
-Choice = Sequence[Shipment]
 
 
 class View:
@@ -38,42 +36,35 @@ class View:
     ----------
     day
         The day.
-    choices
-        What may be carried; several alternatives only of what is delivered only.
     moments
-        For each shipment; of several windows of a place PyVRP is told the one that holds the moment.
+        Of what may be carried; of several windows of a place PyVRP is told the one that holds the moment.
     available
         Number of trips by the index of the class that may begin them.
     required
-        Shipments that may not be left out; of a choice all or none.
-    surcharges
-        Cents to be added to the preference penalty of an option, by order and option.
+        Shipments that may not be left out.
     """
 
     def __init__(
         self,
         day: Day,
-        choices: Sequence[Choice],
         moments: Moments,
         available: Mapping[int, int],
         *,
         required: Set[Shipment] = frozenset(),
-        surcharges: Mapping[tuple[int, int], float] | None = None,
     ) -> None:
         self.day = day
         self._types = [index for index, number in sorted(available.items()) if number > 0]
         fleet = [day.classes[index] for index in self._types]
-        delivered_only = [choice for choice in choices if is_delivered_only(day, choice[0])]
-        self._clients = [shipment for choice in delivered_only for shipment in choice]
-        self._pairs = [choice[0] for choice in choices if not is_delivered_only(day, choice[0])]
+        self._clients = [shipment for shipment in moments if is_delivered_only(day, shipment)]
+        self._pairs = [shipment for shipment in moments if not is_delivered_only(day, shipment)]
         self._legs = {shipment: shipment.legs() for shipment in self._pairs}
         self._name = {
             (s.orders, s.options): (letter, index)
             for letter, shipments in (("C", self._clients), ("", self._pairs))
             for index, s in enumerate(shipments)
         }
-        data = _Data(day, fleet, moments, required, surcharges or {})
-        self.data = data.build(delivered_only, self._pairs, [available[index] for index in self._types])
+        data = _Data(day, fleet, moments, required)
+        self.data = data.build(self._clients, self._pairs, [available[index] for index in self._types])
 
     @property
     def unit_cost(self) -> int:
@@ -130,21 +121,18 @@ class _Data:
         fleet: Sequence[VehicleClass],
         moments: Moments,
         required: Set[Shipment],
-        surcharges: Mapping[tuple[int, int], float],
     ) -> None:
         self.day = day
         self.fleet = fleet
         self.moments = moments
         self.required = required
-        self.surcharges = surcharges
         self.location: dict[int, int] = {}
         self.sets: list[frozenset[int]] = []
 
     def build(
-        self, choices: Sequence[Choice], pairs: Sequence[Shipment], numbers: Sequence[int]
+        self, clients: Sequence[Shipment], pairs: Sequence[Shipment], numbers: Sequence[int]
     ) -> pyvrp.ProblemData:
-        """Return clients for the choices, shipments for the pairs, and vehicles by their numbers."""
-        clients = [shipment for choice in choices for shipment in choice]
+        """Return clients for what is delivered only, shipments for pairs, and vehicles by their numbers."""
         places = sorted({s.delivery_place for s in (*clients, *pairs)} | {s.pickup_place for s in pairs})
         self.location = {place: position for position, place in enumerate(places)}
         sets = {s.classes for s in (*clients, *pairs) if s.classes is not None}
@@ -153,12 +141,9 @@ class _Data:
         depot = {place: position for position, place in enumerate(depots)}
         profiles = sorted({vehicle.profile for vehicle in self.fleet})
         tables = [_tables(self.day, profile, places, depots) for profile in profiles]
-        groups = [choice for choice in choices if len(choice) > 1]
-        group_of = {shipment: number for number, group in enumerate(groups) for shipment in group}
-        number_of = {shipment: number for number, shipment in enumerate(clients)}
         return pyvrp.ProblemData(
             [self._location(place) for place in (*places, *depots)],
-            [self._client(shipment, group_of.get(shipment)) for shipment in clients],
+            [self._client(shipment) for shipment in clients],
             [pyvrp.Depot(len(places) + position) for position in range(len(depots))],
             [
                 self._vehicle_type(vehicle, number, depot, profiles)
@@ -166,7 +151,7 @@ class _Data:
             ],
             [distance for distance, _ in tables],
             [duration for _, duration in tables],
-            [pyvrp.ClientGroup([number_of[s] for s in g], required=g[0] in self.required) for g in groups],
+            [],
             [self._shipment(shipment) for shipment in pairs],
         )
 
@@ -174,7 +159,7 @@ class _Data:
         row = self.day.problem.places[place]
         return pyvrp.Location(row.longitude, row.latitude)
 
-    def _client(self, shipment: Shipment, group: int | None) -> pyvrp.Client:
+    def _client(self, shipment: Shipment) -> pyvrp.Client:
         earliest_s, latest_s = _window_of(shipment.delivery_windows, self.moments[shipment][1])
         return pyvrp.Client(
             self.location[shipment.delivery_place],
@@ -184,8 +169,7 @@ class _Data:
             tw_late=latest_s,
             release_time=0 if shipment.is_on_board else min(shipment.pickup_windows[0][0], latest_s),
             prize=self._prize(shipment),
-            required=group is None and shipment in self.required,
-            group=group,
+            required=shipment in self.required,
         )
 
     def _shipment(self, shipment: Shipment) -> pyvrp.Shipment:
@@ -207,9 +191,7 @@ class _Data:
         )
 
     def _prize(self, shipment: Shipment) -> int:
-        pairs = zip(shipment.orders, shipment.options, strict=True)
-        extra = sum(self.surcharges.get(pair, 0.0) for pair in pairs)
-        return max(0, round((shipment.penalty_cents - shipment.preference_cents - extra) * UNITS_PER_CENT))
+        return max(0, (shipment.penalty_cents - shipment.preference_cents) * UNITS_PER_CENT)
 
     def _amounts(self, shipment: Shipment) -> list[int]:
         return [*shipment.amounts, *(int(classes == shipment.classes) for classes in self.sets)]

@@ -1,14 +1,12 @@
 """What the route proposer is told of a day, and what is made of its answer."""
 
-from collections.abc import Sequence
-
 import pytest
 import pyvrp
 
 from optimizer.day import Day, Shipment
 from optimizer.problem import NO_WAY, Problem
 from optimizer.schedule import Timetable, evaluate
-from optimizer.shipments import is_free, shipment_of
+from optimizer.shipments import shipment_of
 from optimizer.view import UNITS_PER_CENT, View
 from optimizer.visits import Failure
 from tests.optimizer.builders import (
@@ -24,13 +22,12 @@ from tests.optimizer.builders import (
 HOUR = 3600
 
 
-def view_of(problem: Problem, choices: Sequence[Sequence[tuple[int, int]]]) -> View:
-    """Return the view of shipments by order and option, with all vehicles."""
+def view_of(problem: Problem) -> View:
+    """Return the view of all orders at their first option, with all vehicles."""
     day = Day(problem)
-    built = [[shipment_of(day, [order], [option]) for order, option in choice] for choice in choices]
-    moments = {shipment: _moments(shipment) for choice in built for shipment in choice}
+    shipments = [shipment_of(day, [order], [0]) for order in range(len(problem.orders))]
     available = {vehicle.index: len(vehicle.vehicles) for vehicle in day.classes}
-    return View(day, built, moments, available)
+    return View(day, {shipment: _moments(shipment) for shipment in shipments}, available)
 
 
 def _moments(shipment: Shipment) -> tuple[int, int]:
@@ -40,7 +37,7 @@ def _moments(shipment: Shipment) -> tuple[int, int]:
 def test_goods_that_wait_where_every_vehicle_starts_are_delivered_only() -> None:
     orders = [an_order("here", pickup="hub"), an_order("there")]
 
-    data = view_of(a_problem(orders=orders), [[(0, 0)], [(1, 0)]]).data
+    data = view_of(a_problem(orders=orders)).data
 
     assert (data.num_clients, data.num_shipments) == (1, 1)
 
@@ -57,14 +54,14 @@ def test_goods_that_wait_where_every_vehicle_starts_are_delivered_only() -> None
     ids=["loading takes time", "another start", "trips", "under way", "due within the shift"],
 )
 def test_other_goods_are_loaded_on_the_way(problem: Problem) -> None:
-    data = view_of(problem, [[(0, 0)]]).data
+    data = view_of(problem).data
 
     assert (data.num_clients, data.num_shipments) == (0, 1)
 
 
 def test_goods_on_board_are_delivered_only() -> None:
     way = under_way("shop", EIGHT + HOUR, on_board=["order"])
-    view = view_of(a_problem(vehicles=[a_vehicle(under_way=way)]), [[(0, 0)]])
+    view = view_of(a_problem(vehicles=[a_vehicle(under_way=way)]))
 
     route = pyvrp.Route(view.data, [pyvrp.Activity("C0")], 0)
 
@@ -72,38 +69,10 @@ def test_goods_on_board_are_delivered_only() -> None:
     assert [leg.is_delivery for leg in view.legs_of(route)] == [True]
 
 
-def test_a_choice_is_a_group_of_which_one_is_delivered() -> None:
-    places = [a_place("point", 10), a_place("other", 12)]
-    order = an_order(pickup="hub", to={"point": 0, "other": 30}, penalty_cents=1_000)
-    problem = a_problem(places=places, orders=[order])
-
-    view = view_of(problem, [[(0, 0), (0, 1)]])
-
-    assert is_free(Day(problem), 0)
-    assert view.data.num_groups == 1
-    assert [client.prize for client in view.data.clients()] == [
-        1_000 * UNITS_PER_CENT,
-        970 * UNITS_PER_CENT,
-    ]
-
-
-def test_an_order_with_one_option_or_a_pickup_on_the_way_is_not_free() -> None:
-    places = [a_place("shop", 5), a_place("point", 10), a_place("other", 12)]
-    both = {"point": 0, "other": 0}
-    orders = [
-        an_order("one", pickup="hub"),
-        an_order("two", to=both),
-        an_order("free", pickup="hub", to=both),
-    ]
-    day = Day(a_problem(places=places, orders=orders))
-
-    assert [is_free(day, order) for order in range(3)] == [False, False, True]
-
-
 def test_a_vehicle_that_may_not_carry_an_order_lacks_room_for_it() -> None:
     vehicles = [a_vehicle("any"), a_vehicle("pinned")]
     orders = [an_order("free"), an_order("bound", vehicles=("pinned",))]
-    view = view_of(a_problem(orders=orders, vehicles=vehicles), [[(0, 0)], [(1, 0)]])
+    view = view_of(a_problem(orders=orders, vehicles=vehicles))
 
     def fits(shipment: int, vehicle_type: int) -> bool:
         activities = [pyvrp.Activity(f"{kind}{shipment}") for kind in "LU"]
@@ -113,7 +82,7 @@ def test_a_vehicle_that_may_not_carry_an_order_lacks_room_for_it() -> None:
 
 
 def test_where_there_is_no_way_the_route_is_too_long() -> None:
-    open_road, closed = (view_of(a_problem(no_way=pairs), [[(0, 0)]]) for pairs in ([], [("shop", "point")]))
+    open_road, closed = (view_of(a_problem(no_way=pairs)) for pairs in ([], [("shop", "point")]))
 
     routes = [
         pyvrp.Route(view.data, [pyvrp.Activity("L0"), pyvrp.Activity("U0")], 0)
@@ -130,7 +99,7 @@ def test_what_the_proposer_finds_costs_the_same_on_our_clock() -> None:
         an_order("there", handling_s=20),
     ]
     places = [a_place("shop", 5, stop_duration_s=90), a_place("point", 10, stop_duration_s=30)]
-    view = view_of(a_problem(places=places, orders=orders), [[(0, 0)], [(1, 0)]])
+    view = view_of(a_problem(places=places, orders=orders))
     activities = [pyvrp.Activity(name) for name in ("L0", "C0", "U0")]
 
     route = pyvrp.Route(view.data, activities, 0)
@@ -147,7 +116,7 @@ def test_a_shift_of_two_trips_is_two_routes() -> None:
     day = Day(a_problem(orders=[an_order("a"), an_order("b")], vehicles=[a_vehicle(max_trips=2)]))
     shipments = [shipment_of(day, [order], [0]) for order in (0, 1)]
     vehicle = day.classes[0]
-    view = View(day, [[s] for s in shipments], {s: _moments(s) for s in shipments}, {0: 2})
+    view = View(day, {s: _moments(s) for s in shipments}, {0: 2})
     legs = [*shipments[0].legs(), vehicle.turn(), *shipments[1].legs()]
     assert not isinstance(evaluate(vehicle, legs), Failure)
 
