@@ -119,3 +119,23 @@ def test_trips_that_cannot_follow_each_other_stay_apart() -> None:
     tours = [Tour(vehicle, each) for each in timetables if not isinstance(each, Failure)]
 
     assert len(joined(tours)) == len(tours) == 2
+
+
+def test_goods_that_stay_on_board_while_the_vehicle_is_charged_stop_no_round_of_pyvrp() -> None:
+    places = [
+        a_place("shop", 5),
+        a_place("point", 10),
+        a_place("other shop", -5),
+        a_place("other point", -10),
+    ]
+    orders = [
+        an_order("one"),
+        an_order("other", pickup="other shop", to="other point"),
+        an_order("across", to="other point"),
+    ]
+    problem = a_problem(places=places, orders=orders, vehicles=[a_vehicle(range_m=30_000, max_trips=2)])
+
+    solution = solved(problem, iterations=300)
+
+    assert violations(problem, solution) == []
+    assert solution.num_carried == 3
