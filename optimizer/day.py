@@ -111,19 +111,15 @@ class VehicleClass:
     on_board_amounts: Amounts = (0, 0, 0, 0)
 
     @property
-    def longest_without_break_s(self) -> int:
-        """Return the longest run that leaves time for its breaks, had it none yet."""
-        rules = self.working_time
+    def longest_work_s(self) -> int:
+        """Return how long a run may last but for its breaks, so that there is time for them, too."""
+        rules, run_s = self.working_time, self.max_duration_s
         if rules is None:
-            return self.max_duration_s
-        longest_s = min(self.max_duration_s, UNLIMITED if rules.max_work_s is None else rules.max_work_s)
+            return run_s
+        longest_s = run_s if rules.max_work_s is None else min(run_s, rules.max_work_s)
+        works_s = [longest_s, *(s for rule in rules.rules for s in (rule.work_s, run_s - rule.break_s))]
         return max(
-            (
-                limit_s
-                for limit_s in (longest_s - rules.breaks_s(longest_s), *(r.work_s for r in rules.rules))
-                if limit_s + rules.breaks_s(limit_s) <= self.max_duration_s and limit_s <= longest_s
-            ),
-            default=longest_s,
+            work_s for work_s in works_s if work_s <= longest_s and work_s + rules.breaks_s(work_s) <= run_s
         )
 
     def turn(self) -> "Leg":

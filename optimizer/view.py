@@ -209,7 +209,7 @@ class _Data:
             tw_early=vehicle.earliest_s,
             tw_late=vehicle.latest_s,
             start_late=vehicle.earliest_s if vehicle.under_way else vehicle.latest_s,
-            shift_duration=vehicle.longest_without_break_s,
+            shift_duration=vehicle.longest_work_s,
             max_distance=min(vehicle.first_range_m, NO_WAY - 1),
             unit_distance_cost=round(vehicle.prices.per_m_cents * UNITS_PER_CENT),
             unit_duration_cost=round(vehicle.prices.per_s_cents * UNITS_PER_CENT),

@@ -255,7 +255,7 @@ def _class(vehicle: VehicleClass, profile: int) -> Sequence[int]:
         vehicle.base,
         vehicle.earliest_s,
         vehicle.latest_s,
-        min(vehicle.longest_without_break_s, FAR),
+        min(vehicle.longest_work_s, FAR),
         vehicle.first_range_m,
         vehicle.range_m,
         vehicle.num_trips,

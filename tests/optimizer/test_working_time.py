@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from optimizer import schedule
-from optimizer.day import VehicleClass
+from optimizer.day import Day, VehicleClass
 from optimizer.feasibility import violations
 from optimizer.problem import ARBZG, BreakRule, Problem, WorkingTime
 from optimizer.schedule import Timetable
@@ -64,6 +64,28 @@ def test_breaks_follow_the_german_rules(work_s: int, breaks: list[int]) -> None:
 
 def test_nobody_works_more_than_ten_hours() -> None:
     assert outcome_of(a_day_of(10 * HOUR + 2), "+0 -0") == Failure.WORKING_TIME
+
+
+@pytest.mark.parametrize(
+    ("longest_run_h", "work_h"), [(None, 10), (10.5, 9.75), (9.5, 9), (9.25, 8.75), (6.25, 6), (6, 6), (1, 1)]
+)
+def test_a_run_leaves_time_for_its_breaks_and_no_more(longest_run_h: float | None, work_h: float) -> None:
+    longest_run_s = None if longest_run_h is None else round(longest_run_h * HOUR)
+    problem = a_problem(vehicles=[a_vehicle(working_time=ARBZG, max_duration_s=longest_run_s)])
+
+    assert Day(problem).classes[0].longest_work_s == work_h * HOUR
+
+
+def test_a_day_of_almost_ten_hours_needs_one_vehicle() -> None:
+    orders = [an_order(str(number), handling_s=1_650) for number in range(10)]
+    vehicles = [
+        a_vehicle(name, shift=DAY, working_time=ARBZG, fixed_cost_cents=50_000) for name in ("one", "two")
+    ]
+
+    solution = solved(a_problem(orders=orders, vehicles=vehicles), iterations=300)
+
+    # 9 h 10 of loading and handing over, and half an hour of driving.
+    assert (len(solution.routes), solution.num_carried) == (1, 10)
 
 
 def test_who_drives_without_rules_needs_no_break() -> None:
