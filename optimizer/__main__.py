@@ -122,12 +122,9 @@ def _solve_in_parts(problem: "Problem", workers: int, limits: dict[str, Any]) ->
 
     executor = processes(workers)
     try:
-        result = solve_in_parts(problem, executor=executor, workers=workers, **limits)
-    except BaseException:
+        return solve_in_parts(problem, executor=executor, workers=workers, **limits)
+    finally:
         executor.shutdown(wait=False, cancel_futures=True)
-        raise
-    executor.shutdown()
-    return result
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -135,8 +132,9 @@ def _check(options: argparse.Namespace) -> int:
     from optimizer import instances
     from optimizer.feasibility import violations
     from optimizer.io import read_solution
+    from optimizer.travel.model import with_matrices
 
-    problem = instances.read(_read(options.file), options.objective)
+    problem = with_matrices(instances.read(_read(options.file), options.objective), _travel_model(options))
     found = violations(problem, read_solution(_read(options.solution)))
     _emit({"type": "check", "violations": found})
     return 1 if found else 0

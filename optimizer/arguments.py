@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="check the result of a solve")
     _add_problem(check)
     check.add_argument("solution", help="result")
+    _add_travel(check)
     rest = commands.add_parser("rest", help="write what is left of a day at a moment of its plan")
     _add_problem(rest)
     rest.add_argument("solution", help="result")

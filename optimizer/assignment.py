@@ -60,16 +60,13 @@ def proximity_costs(day: Day, reach: Reachability, orders: Sequence[int]) -> dic
     return costs
 
 
-def assign(
-    day: Day, room: Room, costs: OptionCosts, start: Mapping[int, int], limits: solver.Limits
-) -> dict[int, int]:
+def assign(day: Day, room: Room, costs: OptionCosts, limits: solver.Limits) -> dict[int, int]:
     """
     Choose an option for each order of ``costs``, within the room there is; who finds no place is missing.
 
-    ``start`` is extended greedily first, and the result of that is returned if there is no time to solve the
-    model, or nothing better is found.
+    A greedy assignment is returned if there is no time to solve the model, or nothing better is found.
     """
-    greedy = fill(day, room, costs, start)
+    greedy = fill(day, room, costs, {})
     if len(costs) > ORDERS_PER_S * limits.seconds:
         return greedy
     claims = {(o, k): room.claims(o, k) for o, options in costs.items() for k in options}

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
+import shapely
+
 from optimizer.problem import NO_WAY, Load, Order, Problem, Temperature, Vehicle
 from optimizer.solution import Route, Stop
-from optimizer.travel.model import forbidden
 
 
 class RouteCheck:
@@ -22,7 +23,10 @@ class RouteCheck:
         self.problem = problem
         self.position = {place.id: index for index, place in enumerate(problem.places)}
         self.matrix = {matrix.profile: matrix for matrix in problem.matrices}
-        self.closed = forbidden(problem)
+        self.areas = [
+            (shapely.make_valid(shapely.Polygon(zone.ring)), zone.forbidden_profiles)
+            for zone in problem.zones
+        ]
 
     def violations(self, route: Route) -> Iterator[str]:
         """Yield a sentence for each rule that a route breaks."""
@@ -81,10 +85,11 @@ class RouteCheck:
             yield f"order {order_id} stays on board"
 
     def zones(self, route: Route, vehicle: Vehicle) -> Iterator[str]:
-        for stop in route.stops:
-            if self._is_turn(stop):
-                continue
-            if self.closed[vehicle.profile][self.position[stop.place]]:
+        closed = [area for area, profiles in self.areas if vehicle.profile in profiles]
+        for stop in route.stops if closed else ():
+            place = self.problem.place_by_id[stop.place]
+            point = shapely.Point(place.longitude, place.latitude)
+            if not self._is_turn(stop) and any(area.covers(point) for area in closed):
                 yield f"{stop.place} is closed to {vehicle.profile}"
 
     def trips(self, route: Route, vehicle: Vehicle) -> Iterator[str]:

@@ -12,6 +12,8 @@ from optimizer.search import Search
 NUM_STARTS, STARTING = 3, 0.5
 #: Temperatures, in multiples of what carrying an order costs: at first, after the starts, and at the end.
 HOT, WARM, COLD = 1.0, 0.3, 0.01
+#: Iterations that mend a first plan, which do not count, and their temperature in cents.
+MENDING, FROZEN = 50, 0.01
 #: Iterations between two looks at the clock where iterations are limited; seconds where they are not.
 BATCH, BATCH_S = 50, 0.05
 #: Part of the time between two looks at the best plan.
@@ -101,7 +103,7 @@ class Improvement:
             self._improver.construct(assignment, must_stop, at_any_price=at_any_price)
             if at_any_price and not must_stop():
                 # However short the time is, what is obviously wrong with a plan of few orders is mended.
-                self._improver.run(BATCH, COLD, COLD)
+                self._improver.run(MENDING, FROZEN)
             self._adopt(self._improver)
 
     def run(self, assignment: Mapping[int, int], *, goes_on: bool) -> None:
@@ -142,6 +144,8 @@ class Improvement:
         begun, best = self._budget.spent(), self._search.incumbent
         for number in range(self._num_starts):
             if number:
+                if self._is_over():
+                    return
                 improver.load(self._idle)
                 improver.construct(assignment if number % 2 == 0 else {}, self._is_over, at_any_price=True)
             ends = begun + (STARTING - begun) * (number + 1) / self._num_starts
@@ -198,7 +202,7 @@ class Improvement:
     def _run(self, improver: Improver, temperature: float) -> None:
         """Anneal for a batch of iterations."""
         iterations, before_s = self._batch_size(), self._budget.elapsed_s()
-        improver.run(iterations, temperature, temperature)
+        improver.run(iterations, temperature)
         self._count(iterations, before_s)
 
     def _batch_size(self) -> int:

@@ -140,12 +140,23 @@ def construct(
 
 def repaired(vehicle: VehicleClass, legs: Sequence[Leg]) -> Tour:
     """Return a feasible tour of a route's shipments; those that no longer fit are dropped."""
-    timetable = evaluate(vehicle, legs) if legs else homeward(vehicle)
-    if isinstance(timetable, Timetable) or not legs:
-        return Tour(vehicle, timetable if isinstance(timetable, Timetable) else None)
+    for kept in (_without_idle_turns(vehicle, legs), legs):
+        timetable = evaluate(vehicle, kept) if kept else homeward(vehicle)
+        if isinstance(timetable, Timetable) or not kept:
+            return Tour(vehicle, timetable if isinstance(timetable, Timetable) else None)
     tour = Tour(vehicle, homeward(vehicle))
     construct([tour], [leg.shipment for leg in legs if leg.is_first], lambda: False)
     return tour
+
+
+def _without_idle_turns(vehicle: VehicleClass, legs: Sequence[Leg]) -> list[Leg]:
+    """Return legs without trips in which nothing is done any more; who is out may still charge first."""
+    kept: list[Leg] = []
+    for leg in legs:
+        is_idle = kept[-1].shipment is TURN if kept else vehicle.under_way is None
+        if leg.shipment is not TURN or not is_idle:
+            kept.append(leg)
+    return kept[:-1] if kept and kept[-1].shipment is TURN else kept
 
 
 def _distinct(tours: Sequence[Tour]) -> list[Tour]:
@@ -266,7 +277,9 @@ def _possible(tour: Tour, place: int, windows: Windows, handling_s: int) -> NDAr
     arrival_table = tour.vehicle.network.arrival_table
     starts_s = np.maximum(tour.ready_s + arrival_table[before, place], windows[0][0])
     in_time = starts_s <= windows[-1][1]
-    leaves_in_time = starts_s + handling_s + arrival_table[place, after] <= tour.latest_s
+    onward_s = arrival_table[place, after]
+    onward_s[-1] = tour.vehicle.network.duration_s[place][tour.vehicle.end]
+    leaves_in_time = starts_s + handling_s + onward_s <= tour.latest_s
     # Where the vehicle stands already, the call joins a visit that may have begun in time.
     possible: NDArray[np.bool_] = (in_time | (before == place)) & (
         leaves_in_time | (before == place) | (after == place)

@@ -13,13 +13,18 @@ def alone(vehicle: VehicleClass, shipment: Shipment) -> Timetable | Failure:
     """
     Put a shipment on the clock as if it were all that a vehicle does.
 
-    A vehicle that is out may deliver what it has on board before, and charge at its start place first.
+    A vehicle that is out may deliver what it has on board before, and charge at its start place first; each
+    one may charge with the goods on board.
     """
     empty = replace(vehicle, on_board_amounts=(0, 0, 0, 0)) if vehicle.on_board else vehicle
-    outcome = evaluate(empty, shipment.legs())
-    if outcome == Failure.RANGE and vehicle.under_way and vehicle.num_trips > 1:
-        return evaluate(empty, [vehicle.turn(), *shipment.legs()])
-    return outcome
+    legs = shipment.legs()
+    outcome = evaluate(empty, legs)
+    if outcome != Failure.RANGE or vehicle.num_trips == 1:
+        return outcome
+    if vehicle.under_way:
+        outcome = evaluate(empty, [vehicle.turn(), *legs])
+    between = evaluate(empty, [*legs[:-1], vehicle.turn(), legs[-1]])
+    return between if isinstance(between, Timetable) else outcome
 
 
 class Reachability:

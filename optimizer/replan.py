@@ -20,7 +20,8 @@ def remaining(problem: Problem, solution: Solution, now_s: int, tolerance_s: int
     Return what is left of a day at a moment of its plan.
 
     Stops that are done, or that a vehicle drives to, stay as they are; what was loaded there is on board,
-    what was delivered is gone and keeps its room. Who is on the way home can do something new only there.
+    what was delivered is gone and keeps its room. Who is on the way home can do something new only there;
+    goods that a vehicle brought home wait where it is.
     Vehicles that are back are gone, too; where an order may be carried by no others, they stay without time
     for it. All other orders are open again, with the promise of their vehicle and time. What has changed
     since (an order that came in or was withdrawn, a vehicle that broke down, a locker that is full) is
@@ -59,7 +60,17 @@ def remaining(problem: Problem, solution: Solution, now_s: int, tolerance_s: int
         for stop in route.stops
         for delivery in stop.deliveries
     }
-    left = [order for order in problem.orders if order.id not in delivered]
+    home = {
+        order: (vehicle, route_of[vehicle.id].end_s)
+        for vehicle in problem.vehicles
+        if vehicle.id in route_of and route_of[vehicle.id].end_s <= now_s
+        for order in _brought_home(set(orders), vehicle, route_of[vehicle.id])
+    }
+    left = [
+        _waiting(order, *home[order.id]) if order.id in home else order
+        for order in problem.orders
+        if order.id not in delivered
+    ]
     named = {name for order in left for name in order.vehicles}
     vehicles = [
         _vehicle(problem, vehicle, route_of.get(vehicle.id), now_s)
@@ -133,6 +144,17 @@ def _vehicle(problem: Problem, vehicle: Vehicle, route: Route | None, now_s: int
             on_board=tuple(_on_board({order.id for order in problem.orders}, vehicle, done)),
         ),
     )
+
+
+def _brought_home(orders: set[str], vehicle: Vehicle, route: Route) -> Iterable[str]:
+    """Yield the orders that a vehicle which is back still had on board."""
+    return (goods.order for goods in _on_board(orders, vehicle, route.stops))
+
+
+def _waiting(order: Order, vehicle: Vehicle, since_s: int) -> Order:
+    """Return an order whose goods wait where a vehicle has brought them."""
+    ready_s = min(order.deadline_s, max(order.ready_s, since_s))
+    return replace(order, pickup_place=vehicle.end_place, ready_s=ready_s)
 
 
 def _without_time(vehicle: Vehicle, now_s: int) -> Vehicle:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from optimizer import master, solver
 from optimizer.assignment import assign, fill, proximity_costs
 from optimizer.compartments import Room, Row
-from optimizer.day import Day, Shipment
+from optimizer.day import Day, Leg, Shipment
 from optimizer.explain.reasons import Plan
 from optimizer.insertion import Insertion, Tour, cheapest_insertion, idle_tours, repaired
 from optimizer.master import Column, Pool, plan_cost
@@ -57,7 +57,7 @@ class Search:
         """Decide where each order goes before anything is known of routes; no more orders in a hurry."""
         orders = self.reach.explore(should_hurry)
         self.proximity = proximity_costs(self.day, self.reach, orders)
-        return assign(self.day, self.room, self.proximity, {}, limits)
+        return assign(self.day, self.room, self.proximity, limits)
 
     def decide(self, limits: solver.Limits) -> None:
         """Let the master choose among all routes seen."""
@@ -77,16 +77,21 @@ class Search:
         self.adopt(self.columns(plan.tours))
 
     def within_room(self, columns: list[Column]) -> list[Column]:
-        """Return columns without the orders at shared room that they overfill."""
-        moved = self._overfilling(columns)
-        return self.columns(self.plan_without(moved, columns).tours) if moved else columns
+        """Return columns without the least urgent of those orders that overfill shared room."""
+        gone = self._too_many(columns)
+        return self.columns(self.plan_without(gone, columns).tours) if gone else columns
 
-    def _overfilling(self, columns: Sequence[Column]) -> set[int]:
-        """Return the orders at shared room that columns overfill."""
+    def _too_many(self, columns: Sequence[Column]) -> set[int]:
+        """Return orders, the least urgent ones, without which columns do not overfill shared room."""
         pairs = [pair for column in columns for pair in column.orders]
-        taken = self.room.taken(pairs)
-        overfull = {row for row, amount in taken.items() if amount > self.room.capacity.get(row, 0)}
-        return {o for o, k in pairs if not overfull.isdisjoint(self.room.claims(o, k))}
+        taken, capacity = Counter(self.room.taken(pairs)), self.room.capacity
+        orders, gone = self.day.problem.orders, set()
+        for order, option in sorted(pairs, key=lambda pair: (orders[pair[0]].unserved_penalty_cents, pair)):
+            claims = self.room.claims(order, option)
+            if any(taken[row] > capacity.get(row, 0) for row in claims):
+                taken.subtract(claims)
+                gone.add(order)
+        return gone
 
     def plan(self, columns: Sequence[Column] | None = None) -> Plan:
         """Return columns, by default those of the best plan, as tours of all vehicle shifts."""
@@ -168,8 +173,7 @@ class Search:
         plan = self.plan(columns)
         for tour in plan.tours:
             if any(order in orders for shipment in tour.shipments for order in shipment.orders):
-                legs = [leg for leg in tour.legs if orders.isdisjoint(leg.shipment.orders)]
-                tour.drive(repaired(tour.vehicle, legs).timetable)
+                tour.drive(repaired(tour.vehicle, self._legs_without(orders, tour)).timetable)
         kept = [
             pair
             for tour in plan.tours
@@ -177,3 +181,19 @@ class Search:
             for pair in zip(s.orders, s.options, strict=True)
         ]
         return Plan(plan.tours, self.room.taken(kept))
+
+    def _legs_without(self, orders: set[int], tour: Tour) -> list[Leg]:
+        """Return the legs of a tour without some orders; what is left of their shipments stays."""
+        smaller: dict[Shipment, Sequence[Leg]] = {}
+        for shipment in tour.shipments:
+            pairs = zip(shipment.orders, shipment.options, strict=True)
+            kept = {order: option for order, option in pairs if order not in orders}
+            if not kept:
+                smaller[shipment] = ()
+            elif len(kept) < len(shipment.orders):
+                smaller[shipment] = shipment_of(self.day, [*kept], [*kept.values()]).legs()
+        legs: list[Leg] = []
+        for leg in tour.legs:
+            others = smaller.get(leg.shipment, [leg])
+            legs += [other for other in others if other.is_delivery == leg.is_delivery]
+        return legs

@@ -168,7 +168,7 @@ def _improvement(
 
     def decide() -> None:
         is_busy = iterations is None and run.share(Phase.MASTER) > MASTER
-        if is_busy or Step.MASTER in without:
+        if is_busy or run.is_told() or Step.MASTER in without:
             return
         with run.phase(Phase.MASTER):
             search.decide(Limits(seconds=min(call_s, max(0.0, run.left_s()))))

@@ -233,12 +233,11 @@ class Prices:
     def _wanting(self, place: str) -> list[tuple[int, int]]:
         """Return orders that might rather go to a place, with the option that says so."""
         wanting: list[tuple[int, int, int]] = []
-        alone = {order for column in self._search.incumbent for order in _alone(column)}
         for order, row in enumerate(self._day.problem.orders):
             present = self._carried.get(order)
             for option in self._search.reach.reachable(order):
                 there = row.options[option]
-                if there.place != place or option == present or (present is not None and order not in alone):
+                if there.place != place or option == present:
                     continue
                 spared = self._unserved_cents(order)
                 if present is not None:
@@ -268,8 +267,3 @@ class Prices:
     def _unserved_cents(self, order: int) -> int:
         """Return what leaving an order out costs the plan at hand."""
         return 0 if order in self._carried else self._day.problem.orders[order].unserved_penalty_cents
-
-
-def _alone(column: Column) -> Iterator[int]:
-    """Yield the orders of a route that share their shipment with none."""
-    yield from (shipment.orders[0] for shipment in column.shipments if len(shipment.orders) == 1)

@@ -90,12 +90,11 @@ def anneal(
     is_open: Open,
     random: Generator,
     iterations: int,
-    hot: float,
-    cold: float,
+    temperature: float,
     harvest: Ints,
     harvest_size: Ints,
     seen: Ints,
-) -> int:
+) -> None:
     """
     Ruin and recreate for some iterations.
 
@@ -111,28 +110,20 @@ def anneal(
         Generator.
     iterations
         How often.
-    hot, cold
-        Temperatures in cents at the beginning and at the end.
+    temperature
+        In cents.
     harvest, harvest_size
         Routes of good plans on the way: class and legs of each, and how many there are; shapes
         ``(H, 2 + M)`` and ``(1,)``.
     seen
         A table of the routes that were harvested already, as hashes; its size is a power of two.
-
-    Returns
-    -------
-    int
-        How often a better plan was found.
     """
     num_vehicles, num_orders = len(data.vehicle_class), len(data.penalty)
     removed, touched = np.zeros(num_orders + 1, dtype=np.int64), np.zeros(num_vehicles, dtype=np.int64)
     # Nothing is known of how the best plan differs from the current one.
     changed = np.ones(num_vehicles, dtype=np.int64)
     fleet, gate = np.zeros(2, dtype=np.int64), is_open.copy()
-    falling = (cold / hot) ** (1.0 / max(1, iterations))
-    temperature, found = hot, 0
     for _ in range(iterations):
-        temperature *= falling
         touched[:] = 0
         count = ruin(data, tried, is_open, random, removed, touched, fleet)
         for vehicle in range(num_vehicles):
@@ -159,12 +150,10 @@ def anneal(
         if tried.total[0] < best.total[0] - 1e-6:
             copy_changes(tried, best, changed)
             changed[:] = 0
-            found += 1
         if tried.total[0] < best.total[0] * (1.0 + WORTH_KEEPING):
             for vehicle in range(num_vehicles):
                 if touched[vehicle]:
                     _remember(data, tried, vehicle, harvest, harvest_size, seen)
-    return found
 
 
 @compiled

@@ -172,9 +172,9 @@ class Improver:
             touched,
         )
 
-    def run(self, iterations: int, hot: float, cold: float) -> int:
-        """Anneal for some iterations between two temperatures in cents; return how often it found better."""
-        return anneal(
+    def run(self, iterations: int, temperature: float) -> None:
+        """Anneal for some iterations at a temperature in cents."""
+        anneal(
             self.packing.data,
             self.current,
             self.tried,
@@ -182,8 +182,7 @@ class Improver:
             self._is_open,
             self._random,
             iterations,
-            hot,
-            cold,
+            temperature,
             self._harvest,
             self._harvest_size,
             self._seen,

@@ -9,7 +9,7 @@ depends on who is done first, except how much is found before the time is over.
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
 from heapq import nsmallest
 from math import ceil
@@ -314,7 +314,7 @@ def _answer_of(future: Future[Answer], territory: Territory) -> Answer | None:
     """Return what came of a territory, or nothing if planning it failed."""
     try:
         return future.result()
-    except (Exception, CancelledError) as error:
+    except Exception as error:
         orders = len(territory.problem.orders)
         logger.error("Territory %s with %s orders failed: %r", territory.number, orders, error)
         return None

@@ -9,7 +9,7 @@ plans of the territories are together a plan of the region.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from math import cos, pi, sin
 from random import Random
@@ -153,7 +153,7 @@ def regroup(problem: Problem, plan: Solution, number: int, *, seed: int) -> list
     for left in plan.left_out:
         order = problem.order_by_id[left.order]
         ends = [index[order.pickup_place], index[order.options[0].place]]
-        parts.append(_Part([order.id], positions[ends].mean(axis=0), left_out=[left]))
+        parts.append(_Part([order.id], positions[ends].mean(axis=0)))
     middles = np.array([part.middle for part in parts]).reshape(-1, 2)
     weights = np.array([max(1, len(part.orders)) for part in parts], dtype=float)
     random = Random(seed)  # noqa: S311 - repeatable borders, nothing secret
@@ -183,30 +183,17 @@ class _Part:
 
     orders: list[str]
     middle: Points
-    vehicles: list[str]
-    routes: list[Route]
-    left_out: list[LeftOut]
-
-    def __init__(
-        self,
-        orders: Iterable[str],
-        middle: Points,
-        vehicles: Iterable[str] = (),
-        routes: Iterable[Route] = (),
-        left_out: Iterable[LeftOut] = (),
-    ) -> None:
-        self.orders, self.middle = list(orders), middle
-        self.vehicles, self.routes, self.left_out = list(vehicles), list(routes), list(left_out)
+    vehicles: list[str] = field(default_factory=list)
+    routes: list[Route] = field(default_factory=list)
 
 
 def _joined(parts: Sequence[_Part]) -> _Part:
     weights = [max(1, len(part.orders)) for part in parts]
     return _Part(
-        (order for part in parts for order in part.orders),
+        [order for part in parts for order in part.orders],
         np.average([part.middle for part in parts], axis=0, weights=weights),
-        (vehicle for part in parts for vehicle in part.vehicles),
-        (route for part in parts for route in part.routes),
-        (left for part in parts for left in part.left_out),
+        [vehicle for part in parts for vehicle in part.vehicles],
+        [route for part in parts for route in part.routes],
     )
 
 
@@ -240,7 +227,7 @@ def _first_choice(problem: Problem) -> dict[str, int]:
             for k, option in enumerate(order.options)
         }
     limits = Limits(seconds=1.0 + 2 * len(costs) / ORDERS_PER_S)
-    chosen = assign(day, Room(day), costs, {}, limits)
+    chosen = assign(day, Room(day), costs, limits)
     return {problem.orders[number].id: option for number, option in chosen.items()}
 
 

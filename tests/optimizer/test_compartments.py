@@ -78,7 +78,7 @@ def test_the_model_assigns_as_many_orders_as_any_assignment_serves(
 ) -> None:
     day = Day(a_day(stock, wanted))
 
-    chosen = assign(day, Room(day), {order: {0: 1.0} for order in range(len(wanted))}, {}, LIMITS)
+    chosen = assign(day, Room(day), {order: {0: 1.0} for order in range(len(wanted))}, LIMITS)
 
     most = max(
         number

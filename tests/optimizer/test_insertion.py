@@ -3,10 +3,11 @@
 import pytest
 
 from optimizer.day import Day
-from optimizer.insertion import idle_tours, insertions
+from optimizer.insertion import idle_tours, insertions, repaired
 from optimizer.problem import Vehicle
 from optimizer.shipments import shipment_of
-from tests.optimizer.builders import a_place, a_problem, a_vehicle, under_way
+from tests.optimizer.builders import EIGHT, a_place, a_problem, a_vehicle, an_order, under_way
+from tests.optimizer.clock import legs_of
 
 PLACES = (a_place("shop", 5), a_place("point", 10), a_place("depot", 20))
 
@@ -30,3 +31,24 @@ def test_the_estimate_is_what_the_way_costs_beyond_that_of_a_vehicle_left_alone(
 
     assert way.estimate_cents == pytest.approx(cents)
     assert way.added_cents == cents + (0 if vehicle.under_way else 100)
+
+
+def test_coming_home_takes_no_time_for_parking() -> None:
+    places = [a_place("hub", stop_duration_s=600), *PLACES]
+    day = Day(a_problem(places=places, vehicles=[a_vehicle(shift=(EIGHT, EIGHT + 2_000))]))
+
+    # There and back it is 2,000 s.
+    assert len(list(insertions(idle_tours(day), shipment_of(day, [0], [0])))) == 1
+
+
+@pytest.mark.parametrize(
+    ("trips", "kept"),
+    [("| +0 -0", "+0 -0"), ("+0 -0 |", "+0 -0"), ("+0 -0 | | +1 -1", "+0 -0 | +1 -1"), ("|", "")],
+)
+def test_trips_without_anything_to_do_are_not_driven(trips: str, kept: str) -> None:
+    problem = a_problem(orders=[an_order("one"), an_order("two")], vehicles=[a_vehicle(max_trips=3)])
+    day = Day(problem)
+
+    tour = repaired(day.classes[0], legs_of(day, trips))
+
+    assert [leg.place for leg in tour.legs] == [leg.place for leg in legs_of(day, kept)]

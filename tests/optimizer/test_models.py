@@ -17,7 +17,7 @@ AMBIENT = Temperature.AMBIENT
 
 def assigned(problem: Problem, costs: dict[int, dict[int, float]]) -> dict[int, int]:
     day = Day(problem)
-    return assign(day, Room(day), costs, {}, LIMITS)
+    return assign(day, Room(day), costs, LIMITS)
 
 
 def a_column(day: Day, pool: Pool, *orders: tuple[int, int]) -> Column:

@@ -223,3 +223,19 @@ def test_without_travel_tables_nothing_is_known_of_the_way_so_far() -> None:
 
     with pytest.raises(ProblemError, match="matrices"):
         remaining(replace(problem, matrices=()), plan, 0)
+
+
+def test_goods_that_came_home_wait_there() -> None:
+    vehicles = [
+        a_vehicle("out", end="shop", under_way=under_way("shop", on_board=["order"])),
+        a_vehicle("idle"),
+    ]
+    problem = a_problem(vehicles=vehicles, orders=[an_order(deadline_s=EIGHT + 600)])
+    plan = solved(problem)
+    assert [left.order for left in plan.left_out] == ["order"]
+
+    rest = remaining(problem, plan, EIGHT + 550)
+
+    assert [vehicle.id for vehicle in rest.vehicles] == ["idle"]
+    (order,) = rest.orders
+    assert (order.pickup_place, order.ready_s) == ("shop", EIGHT + 500)

@@ -11,7 +11,7 @@ from optimizer.day import Day
 from optimizer.feasibility import violations
 from optimizer.generator import RegionSize, generate
 from optimizer.master import Column
-from optimizer.problem import Load, Order, Problem
+from optimizer.problem import Load, Order, Problem, Size, Temperature
 from optimizer.restart import begin
 from optimizer.routes import legs_of, routes_of
 from optimizer.schedule import Timetable, evaluate
@@ -183,7 +183,7 @@ def test_what_overfills_a_locker_waits_and_the_rest_of_the_plan_stands() -> None
 
     search = begun(on_two_vehicles(*orders, bike=["three"], places=[places[0], full, places[2]]), plan)
 
-    assert carried(search) == {"three": "bike"}
+    assert carried(search) == {"two": "van", "three": "bike"}
 
 
 def test_of_routes_seen_elsewhere_only_those_that_fit_as_they_are_are_known() -> None:
@@ -256,3 +256,14 @@ def test_orders_that_a_route_delivers_without_loading_are_left_out_of_its_legs(o
     )
 
     assert legs_of(Day(problem), replace(route, stops=stops)) == []
+
+
+def test_a_locker_with_one_door_less_turns_away_the_least_urgent_order_only() -> None:
+    def five_orders(num_doors: int) -> Problem:
+        locker = a_place("point", 10, compartments=[(Temperature.AMBIENT, Size.S, num_doors)])
+        orders = [an_order(str(number), penalty_cents=5_000 + number % 3) for number in range(5)]
+        return a_problem(places=[a_place("shop", 5), locker], orders=orders)
+
+    search = begun(five_orders(4), solved(five_orders(5)))
+
+    assert sorted(carried(search)) == ["1", "2", "3", "4"]

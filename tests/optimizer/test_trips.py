@@ -8,6 +8,7 @@ from optimizer.day import Day
 from optimizer.feasibility import violations
 from optimizer.insertion import Tour
 from optimizer.problem import Load, Problem
+from optimizer.reachability import Reachability
 from optimizer.schedule import evaluate
 from optimizer.solution import Reason
 from optimizer.trips import joined
@@ -119,6 +120,18 @@ def test_trips_that_cannot_follow_each_other_stay_apart() -> None:
     tours = [Tour(vehicle, each) for each in timetables if not isinstance(each, Failure)]
 
     assert len(joined(tours)) == len(tours) == 2
+
+
+def test_an_order_whose_way_needs_a_charge_in_its_middle_can_be_carried() -> None:
+    places = [a_place("shop", 5), a_place("point", -10)]
+
+    def outcome(max_trips: int) -> Failure | None:
+        vehicle = a_vehicle(range_m=20_000, max_trips=max_trips)
+        (outcome,) = Reachability(Day(a_problem(places=places, vehicles=[vehicle]))).failures(0, 0)
+        return outcome
+
+    # Alone it is 30 km, and 20 km from the hub to the point and back.
+    assert (outcome(1), outcome(2)) == (Failure.RANGE, None)
 
 
 def test_goods_that_stay_on_board_while_the_vehicle_is_charged_stop_no_round_of_pyvrp() -> None:

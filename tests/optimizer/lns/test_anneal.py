@@ -111,7 +111,7 @@ def test_a_plan_stays_a_plan_and_the_best_one_never_gets_dearer(
     start_cents = improver.cents
 
     for _ in range(3):
-        improver.run(15, temperature, temperature)
+        improver.run(15, temperature)
 
         for state in (improver.current, improver.tried, improver.best):
             _assert_is_plan(improver, state)
@@ -127,7 +127,7 @@ def test_equal_seeds_give_equal_plans(problem: Problem, seed: int) -> None:
     for _ in range(2):
         improver = _improver(_search(problem), seed)
         improver.construct({}, _never, at_any_price=True)
-        improver.run(30, 500.0, 5.0)
+        improver.run(30, 50.0)
         plans.append([_row(improver.best, vehicle) for vehicle in range(len(improver.best.routes) - 1)])
 
     assert plans[0] == plans[1]
@@ -144,7 +144,7 @@ def test_routes_with_orders_that_are_not_packed_are_kept_as_they_are(problem: Pr
     assume(closed is not None)
     second = _improver(search, seed, lambda order: order != closed)
 
-    second.run(30, 500.0, 5.0)
+    second.run(30, 50.0)
 
     # So is a route with a break, if the arrays have no room for it.
     kept = {order: column for column in second._kept for order, _ in column.orders}
@@ -163,7 +163,7 @@ def test_routes_with_orders_that_are_not_packed_are_kept_as_they_are(problem: Pr
 def test_harvested_routes_are_feasible_and_differ(problem: Problem, seed: int) -> None:
     improver = _improver(_search(problem), seed)
     improver.construct({}, _never, at_any_price=True)
-    improver.run(40, 500.0, 5.0)
+    improver.run(40, 50.0)
     data, state = improver.packing.data, improver.tried
 
     harvest = [tuple(row) for row in improver._harvest[: improver._harvest_size[0]].tolist()]

@@ -216,10 +216,15 @@ def test_a_plan_is_driven_by_road(tmp_path: Path, capsys: pytest.CaptureFixture[
     problem = tmp_path / "problem.json"
     problem.write_text(json.dumps(io.problem_to_json(replace(a_problem(places=places), matrices=()))))
 
-    status = main(["solve", str(problem), "--progress", "--iterations", "5", "--travel", f"network:{town}"])
+    roads = ["--travel", f"network:{town}"]
+    status = main(["solve", str(problem), "--progress", "--iterations", "5", *roads])
 
-    (route,) = json.loads(capsys.readouterr().out.splitlines()[-1])["solution"]["routes"]
+    plan = tmp_path / "plan.json"
+    plan.write_text(capsys.readouterr().out.splitlines()[-1])
+    (route,) = json.loads(plan.read_text())["solution"]["routes"]
     assert status == 0
+    assert main(["check", str(problem), str(plan), *roads]) == 0
+    assert main(["check", str(problem), str(plan)]) == 1
     # 600 m along the street, 200 m up, and back.
     assert route["distance_m"] == 2 * 800
 
