@@ -1,13 +1,13 @@
 """
-Command line: ``python -m optimizer solve | check | rest | generate | network | bench |
-compile``.
+Command line: ``python -m optimizer solve | check | rest | generate | network | compile | bench``.
 
 ``solve`` writes JSON lines with ``--progress``: ``{"type": "progress", ...}`` as often as something happens,
 then one ``{"type": "result", ...}``; with ``--json`` only the figures of the run, as ``{"cost": ...,
 "vehicles": ..., "left_out": ..., "bound": ..., "gap_percent": ..., "violations": 0, "seconds": ...}``;
 without them a short table, and on standard error how far it is. Bad input ends with status 2 and
-``{"type": "error", "code": ..., "field": ..., "detail": ...}``, a plan that fails the
-independent check with 3. A signal ends it at once.
+``{"type": "error", "code": ..., "field": ..., "detail": ...}``, a ``check`` that finds something with 1,
+a ``solve`` without a plan with 3: the independent check refused it, or the input closed. A signal ends it
+at once.
 """
 
 import argparse
@@ -144,12 +144,13 @@ def _rest(options: argparse.Namespace) -> int:
     """Write what is left of a day at a moment of its plan."""
     from optimizer import instances
     from optimizer.io import problem_to_json, read_solution
-    from optimizer.replan import remaining
+    from optimizer.replan import TOLERANCE_S, remaining
     from optimizer.travel.model import with_matrices
 
     problem = with_matrices(instances.read(_read(options.file), options.objective), _travel_model(options))
     solution = read_solution(_read(options.solution))
-    _emit(problem_to_json(remaining(problem, solution, options.now, options.tolerance)))
+    tolerance_s = TOLERANCE_S if options.tolerance is None else options.tolerance
+    _emit(problem_to_json(remaining(problem, solution, options.now, tolerance_s)))
     return 0
 
 

@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     _add_problem(rest)
     rest.add_argument("solution", help="result")
     rest.add_argument("--now", type=_count, required=True, metavar="S", help="seconds since midnight")
-    rest.add_argument("--tolerance", type=_count, default=900, metavar="S", help="that nobody calls late")
+    rest.add_argument("--tolerance", type=_count, default=None, metavar="S", help="that nobody calls late")
     _add_travel(rest)
     generate = commands.add_parser("generate", help="write a synthetic problem")
     generate.add_argument("--seed", type=_count, default=0, metavar="N")

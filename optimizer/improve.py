@@ -24,9 +24,6 @@ CHOOSING = 0.04
 #: Where orders have no choice and nothing was promised, PyVRP sees all there is: the part of each start that
 #: it gets then, its rounds on the best plan, and the time that is left to anneal afterwards.
 ROUNDS, NUM_ROUNDS, COOLING = 0.7, 5, 0.1
-#: The start that saves vehicles there before PyVRP goes on from it: the cheapest plan of few long routes may
-#: need a vehicle less than all its neighbours.
-FRUGAL = 1
 #: Where one more vehicle costs more than all the driving: the part of the time in which vehicles are saved
 #: first, and the temperature meanwhile.
 SHRINKING, COOL = 0.6, 0.05
@@ -62,6 +59,8 @@ class Budget:
         Asked often.
     decide
         Chooses among all routes seen.
+    report
+        Tells whoever listens of the best plan.
     """
 
     spent: Callable[[], float]
@@ -69,6 +68,7 @@ class Budget:
     iterations: int | None
     should_stop: Callable[[], bool]
     decide: Callable[[], None]
+    report: Callable[[], None]
 
 
 class Improvement:
@@ -142,6 +142,7 @@ class Improvement:
     def _start(self, improver: Improver, assignment: Mapping[int, int]) -> None:
         """Begin some times from nothing, and keep the best of what comes out."""
         begun, best = self._budget.spent(), self._search.incumbent
+        ends_cents: set[int] = set()
         for number in range(self._num_starts):
             if number:
                 if self._is_over():
@@ -155,13 +156,17 @@ class Improvement:
                 self._budget.decide()
                 continue
             now = self._budget.spent()
-            improve = self._shrink if number == FRUGAL else self._anneal
+            # Where all starts end alike, something else is tried: the cheapest plan of few long routes may
+            # need a vehicle less than all its neighbours.
+            do_agree = number > 1 and len(ends_cents) == 1
+            improve = self._shrink if do_agree else self._anneal
             improve(improver, now + (ends - now) * (1 - ROUNDS))
             improver.gather(self._budget.should_stop)
             best = min(best, self._search.incumbent, key=self._search.cost_of)
             # PyVRP goes on from this start, even if another one was better.
             self._search.incumbent = improver.columns()
             self._rounds(self._budget.spent(), ends, 1)
+            ends_cents.add(self._search.cost_cents)
             best = min(best, self._search.incumbent, key=self._search.cost_of)
             self._search.incumbent = best
 
@@ -197,6 +202,7 @@ class Improvement:
             if spent >= looked + LOOK:
                 looked = spent
                 self._adopt(improver)
+                self._budget.report()
         self._adopt(improver)
 
     def _run(self, improver: Improver, temperature: float) -> None:

@@ -1,5 +1,6 @@
 """The state of a search for a plan: the best one so far, every route seen, and how both change."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
@@ -8,14 +9,12 @@ from optimizer.assignment import assign, fill, proximity_costs
 from optimizer.compartments import Room, Row
 from optimizer.day import Day, Leg, Shipment
 from optimizer.explain.reasons import Plan
+from optimizer.explain.remedies import NUM_TRIALS
 from optimizer.insertion import Insertion, Tour, cheapest_insertion, idle_tours, repaired
 from optimizer.master import Column, Pool, plan_cost
 from optimizer.reachability import Reachability
 from optimizer.schedule import Timetable, evaluate
 from optimizer.shipments import shipment_of
-
-#: Positions of a route that are put on the clock when a left-out order is tried once more.
-NUM_TRIALS = 4
 
 
 class Search:
@@ -69,12 +68,16 @@ class Search:
 
     def complete(self, should_stop: Callable[[], bool] | None = None) -> None:
         """Insert left-out orders where that is cheaper than leaving them out, until told to stop."""
-        plan = self.plan()
-        for order in self.left_out():
-            if (should_stop or self.should_stop)():
-                break
-            self.insert(plan, order)
-        self.adopt(self.columns(plan.tours))
+        is_over = should_stop or self.should_stop
+        num_left = math.inf
+        # A route that one order has opened may be worth it for another one that was tried before.
+        while len(left := self.left_out()) < num_left and not is_over():
+            num_left, plan = len(left), self.plan()
+            for order in left:
+                if is_over():
+                    break
+                self.insert(plan, order)
+            self.adopt(self.columns(plan.tours))
 
     def within_room(self, columns: list[Column]) -> list[Column]:
         """Return columns without the least urgent of those orders that overfill shared room."""

@@ -99,7 +99,7 @@ def solve(
         run.begin(search)
     with run.phase(Phase.ASSIGNMENT):
         is_wanted = start is None and Step.ASSIGNMENT not in without
-        seconds = ASSIGNMENT * time_limit_s if is_wanted else 0.0
+        seconds = (ASSIGNMENT if iterations is None else 1.0) * run.limit_s if is_wanted else 0.0
         assignment = search.assign(Limits(seconds=seconds), run.half_late)
         if Step.ASSIGNMENT in without:
             assignment = {}
@@ -111,14 +111,14 @@ def solve(
     with run.phase(Phase.ROUTES):
         improvement.run(assignment, goes_on=start is not None)
     with run.phase(Phase.CHECK):
-        solution = _solution(run, search)
+        solution = _solution(run, search, is_counted=iterations is not None)
         broken = violations(day.problem, solution)
     proven = None
     if bound and not broken:
         with run.phase(Phase.BOUND):
             proven = _prove(run, search, time_limit_s)
         if search.cost_cents < solution.cost_cents:
-            better = _solution(run, search)
+            better = _solution(run, search, is_counted=iterations is not None)
             solution = solution if violations(day.problem, better) else better
     if on_end is not None:
         on_end(search)
@@ -156,8 +156,8 @@ def _improvement(
     run: "_Run", search: Search, seed: int, iterations: int | None, without: Collection[Step]
 ) -> Improvement:
     """Return what improves the best plan of a search within the time and the iterations of a run."""
-    # Where routes are only chosen, nothing else needs the time.
-    call_s = run.limit_s if iterations == 0 else MASTER_CALL * run.limit_s
+    # Where iterations are counted, no call may end by the clock but the last one.
+    call_s = MASTER_CALL * run.limit_s if iterations is None else run.limit_s
     begun_s = run.elapsed_s()
     searching_s = max(run.left_s(), 1e-9)
 
@@ -182,14 +182,17 @@ def _improvement(
             iterations=iterations,
             should_stop=run.over,
             decide=decide,
+            report=lambda: run.report(Phase.ROUTES),
         ),
         without,
     )
 
 
-def _solution(run: "_Run", search: Search) -> Solution:
-    """Return the best plan, explained as well as there is time for."""
+def _solution(run: "_Run", search: Search, *, is_counted: bool) -> Solution:
+    """Return the best plan, explained as well as there is time for; who counts iterations gives all of it."""
     probing_s = PROBING * run.limit_s
+    if is_counted:
+        probing_s = max(probing_s, run.left_s() + probing_s)
     ends_s = min(run.limit_s, run.elapsed_s() + probing_s)
 
     def left_s(part: float) -> float:

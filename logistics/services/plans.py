@@ -33,7 +33,7 @@ from optimizer.solution import Reason, Solution
 
 #: How long the solver may take beyond its budget before it counts as hanging.
 OVERRUN_S = 60.0
-#: How often progress is stored and the wish to cancel is read.
+#: How often at least the wish to cancel is read.
 TICK_S = 0.5
 LEASE_RENEWAL_S = 10.0
 #: Without any one of these there is no plan; of territories some may be missing.

@@ -39,6 +39,21 @@ def test_progress_begins_with_travel_ends_done_and_never_gets_dearer() -> None:
     assert all(0 <= report.fraction <= 1 for report in seen)
 
 
+def test_better_plans_are_told_while_they_are_searched() -> None:
+    seen: list[int | None] = []
+    problem = generate(1, RegionSize(num_orders=60, num_shops=10, num_supply_points=8))
+
+    def note(progress: Progress) -> None:
+        if progress.phase == Phase.ROUTES:
+            seen.append(progress.cost_cents)
+
+    solve(problem, time_limit_s=60, iterations=1_000, on_progress=note)
+
+    # Every fiftieth of a run is told.
+    assert len(seen) >= 20
+    assert len(set(seen)) >= 5
+
+
 def test_a_run_that_is_told_to_stop_returns_a_checked_plan_at_once() -> None:
     problem = generate(1, RegionSize(num_orders=60, num_shops=10, num_supply_points=8))
     started = time.monotonic()

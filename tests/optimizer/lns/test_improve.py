@@ -39,6 +39,7 @@ def _improved(
         elapsed_s=elapsed_s,
         iterations=ITERATIONS,
         should_stop=_never,
+        report=lambda: None,
         decide=lambda: search.decide(Limits(seconds=10)),
     )
     improvement = Improvement(search, seed, budget)
