@@ -59,6 +59,7 @@ STATUS: dict[type[DomainError], HTTPStatus] = {
     logistics.WindowsOutOfOrder: HTTPStatus.UNPROCESSABLE_ENTITY,
     logistics.PoolStillOpen: HTTPStatus.CONFLICT,
     logistics.PlanInComputation: HTTPStatus.CONFLICT,
+    logistics.PoolReleased: HTTPStatus.CONFLICT,
     logistics.PlanOutdated: HTTPStatus.CONFLICT,
     logistics.PlanInfeasible: HTTPStatus.CONFLICT,
     logistics.RunTaken: HTTPStatus.CONFLICT,

@@ -139,6 +139,7 @@ def conclude(
         claim,
         plan,
         PlanState.PROPOSED,
+        error="",
         problem_digest=planning.digest(problem),
         solution=explanations.in_words(result["solution"], solution, plan.pool),
         cost_cents=solution.cost_cents,
@@ -189,10 +190,13 @@ def fail_abandoned(*, at: datetime) -> None:
     """Mark plans as failed whose computation was given up after too many attempts."""
     given_up = Intent.objects.filter(kind__in=STEPS, state=IntentState.DEAD)
     numbers = given_up.values_list("arguments__plan_id", flat=True)
-    for plan in Plan.objects.filter(pk__in=list(numbers), state__in=IN_COMPUTATION).defer("problem"):
+    abandoned = Plan.objects.filter(pk__in=list(numbers), state__in=IN_COMPUTATION)
+    for plan_id in list(abandoned.values_list("pk", flat=True)):
         with transaction.atomic():
-            plan.advance(PlanState.FAILED, error="solver-gave-up", finished_at=at)
-            forget(plan)
+            plan = Plan.objects.select_for_update(of=("self",)).defer("problem").get(pk=plan_id)
+            if plan.state in IN_COMPUTATION:
+                plan.advance(PlanState.FAILED, error="solver-gave-up", finished_at=at)
+                forget(plan)
 
 
 def forget(plan: Plan) -> None:
@@ -276,15 +280,14 @@ def _store(claim: intents.Claim, plan: Plan, to: PlanState, **outcome: Any) -> N
         # Either the pool closes after this and asks for a plan itself, or it has closed and is seen so.
         pool = Pool.objects.select_for_update(of=("self",)).select_related("region").get(pk=plan.pool_id)
         claim.finish()
-        is_of_before = Plan.objects.filter(pk=plan.pk, error=POOL_CLOSED).exists()
+        is_stopped = Plan.objects.filter(pk=plan.pk, error=POOL_CLOSED).exists()
         if plan.advance(to, finished_at=now(), **outcome):
             events.record(f"plan_{to.value}", scope=pool.region.slug, at=now(), plan=str(plan.pk))
-            if pool.state == PoolState.CLOSED and (is_of_before or _is_outdated(plan, pool)):
+            is_of_before = _is_outdated(plan, pool) if to == PlanState.PROPOSED else is_stopped
+            if pool.state == PoolState.CLOSED and is_of_before:
                 ask_automatically(pool, at=now())
 
 
 def _is_outdated(plan: Plan, pool: Pool) -> bool:
-    """Tell whether a plan that ended well is of something else than its pool now holds."""
-    if plan.state != PlanState.PROPOSED:
-        return False
+    """Tell whether a plan is of something else than its pool now holds."""
     return plan.problem_digest != planning.digest(planning.problem_of(pool))
