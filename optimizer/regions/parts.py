@@ -314,7 +314,7 @@ def _answer_of(future: Future[Answer], territory: Territory) -> Answer | None:
     """Return what came of a territory, or nothing if planning it failed."""
     try:
         return future.result()
-    except Exception as error:
+    except Exception as error:  # Whatever befell a worker, the other territories still make a plan.
         orders = len(territory.problem.orders)
         logger.error("Territory %s with %s orders failed: %r", territory.number, orders, error)
         return None
