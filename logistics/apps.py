@@ -12,6 +12,7 @@ class LogisticsConfig(AppConfig):
     verbose_name = "Logistik"
 
     def ready(self) -> None:
-        """Register what reacts to intents and to the lockers' announcements."""
+        """Register checks, and what reacts to intents and to the lockers' announcements."""
+        import_module("logistics.checks")
         import_module("logistics.tasks")
         import_module("logistics.receivers")

@@ -112,6 +112,13 @@ class PlanInfeasible(LogisticsError):
     message = "The plan breaks {count} rules, the first: {first}"
 
 
+class TravelUnavailable(LogisticsError):
+    """Roads are to be followed that cannot be read."""
+
+    code = "travel-unavailable"
+    message = "There are no roads to plan with: {detail}"
+
+
 class RunTaken(LogisticsError):
     """The run belongs to another courier."""
 

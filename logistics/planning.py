@@ -297,7 +297,9 @@ def _stock(free: lockers.Capacity) -> tuple[optimizer.Compartments, ...]:
 
 def _profile(vehicle: Vehicle) -> optimizer.Profile:
     return optimizer.Profile(
-        id=f"{vehicle.kind}-{vehicle.speed_m_h}", speed_m_s=round(vehicle.speed_m_h / 3600, 2)
+        id=f"{vehicle.kind}-{vehicle.speed_m_h}",
+        speed_m_s=round(vehicle.speed_m_h / 3600, 2),
+        mode=vehicle.kind,
     )
 
 

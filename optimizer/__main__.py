@@ -173,16 +173,15 @@ def _generate(options: argparse.Namespace) -> int:
 def _network(options: argparse.Namespace) -> int:
     """Make the road networks of an extract, or read them from their cache, and say what they hold."""
     from optimizer.travel.extract import load
+    from optimizer.travel.graph import RoadGraph
     from optimizer.travel.model import OSM_ATTRIBUTION
-    from optimizer.travel.network import NetworkTravel
 
     extract = load(options.file, options.cache)
-    travel = NetworkTravel(networks=extract.networks)
     row: dict[str, Any] = {"type": "network", "attribution": OSM_ATTRIBUTION, "profiles": {}}
     row |= {"seconds": round(extract.seconds, 3), "from_cache": extract.from_cache}
     row["cache"] = str(extract.cache) if extract.cache else None
     for name, network in extract.networks.items():
-        graph = travel.graph(name)
+        graph = RoadGraph(network)
         sizes = {"nodes": graph.num_nodes, "edges": graph.num_edges, "km": round(network.km, 1)}
         row["profiles"][name] = sizes | {"largest_component": round(network.share, 4)}
     if options.json:
@@ -227,22 +226,11 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _travel_model(options: argparse.Namespace) -> "TravelModel":
-    """Return the travel model that the arguments name."""
-    from optimizer.checks import ProblemError
-    from optimizer.travel.model import GeodesicTravel
+    """Return the travel model that the arguments name; whoever has a time limit waits no longer for it."""
+    from optimizer.travel.named import travel_named
 
-    kind, _, source = options.travel.partition(":")
-    if options.travel == "geodesic":
-        return GeodesicTravel()
-    if kind == "network" and source:
-        from optimizer.travel.network import NetworkTravel
-
-        return NetworkTravel.from_extract(source, options.cache)
-    if kind == "osrm" and source:
-        from optimizer.travel.osrm import OsrmTravel
-
-        return OsrmTravel(url=source)
-    raise ProblemError("travel", "must be geodesic, network:FILE or osrm:URL")
+    patience_s = getattr(options, "time_limit", None)
+    return travel_named(options.travel, cache_dir=options.cache, patience_s=patience_s)
 
 
 def _read(file: str) -> bytes:

@@ -24,6 +24,17 @@ def violations(problem: Problem, solution: Solution) -> list[str]:
     return list(_Check(with_matrices(problem), solution).all())
 
 
+def overfull(problem: Problem, solution: Solution) -> list[str]:
+    """
+    Return a sentence for each compartment that is missing and each place that holds too much.
+
+    That is all that may change for a plan that was found feasible while its problem is the same but for what
+    is free; it needs no travel.
+    """
+    check = _Check(problem, solution)
+    return [*check.compartments(), *check.volumes()]
+
+
 class _Check:
     def __init__(self, problem: Problem, solution: Solution) -> None:
         self.problem = problem

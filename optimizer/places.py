@@ -160,16 +160,26 @@ class Profile:
         Mean speed along the road, in metres per second.
     detour_factor
         Length of the road over the length of the geodesic, at least 1.
+    mode
+        Whose roads it uses: what travel models know it as, such as ``bike`` or ``van``. Its id by default.
     """
 
     id: str
     speed_m_s: float
     detour_factor: float = 1.3
+    mode: str | None = None
 
     def __post_init__(self) -> None:
         checks.named("id", self.id)
+        if self.mode is not None:
+            checks.named("mode", self.mode)
         checks.number("speed_m_s", self.speed_m_s, least=0.1, most=100)
         checks.number("detour_factor", self.detour_factor, least=1, most=10)
+
+    @property
+    def known_as(self) -> str:
+        """What travel models call it."""
+        return self.mode or self.id
 
 
 BIKE = Profile(id="bike", speed_m_s=4.5)

@@ -137,6 +137,9 @@ PLAN_BUDGET_S = env.float("PLAN_BUDGET_S", default=30.0)
 PLAN_TERRITORY_ORDERS = env.int("PLAN_TERRITORY_ORDERS", default=2_500)
 PLAN_WORKERS = env.int("PLAN_WORKERS", default=2)
 
+#: Where metres and seconds come from: geodesic, network:FILE.osm.pbf or osrm:URL.
+TRAVEL_URL = env.str("TRAVEL_URL", default="geodesic")
+
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
 
 #: Demo only: a file that says how business time runs; see common.clock.

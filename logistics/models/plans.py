@@ -34,6 +34,9 @@ class Plan(Stateful):
     is_cancel_requested = models.BooleanField(default=False)
     problem = models.JSONField(null=True, help_text="Of a large region, while its territories are planned.")
     problem_digest = models.CharField(max_length=64, blank=True, help_text="What was planned, as a hash.")
+    travel = models.JSONField(
+        default=list, help_text="Where metres and seconds come from, and what is missing, by profile."
+    )
     solution = models.JSONField(null=True)
     cost_cents = models.PositiveBigIntegerField(null=True)
     lower_bound_cents = models.PositiveBigIntegerField(null=True)

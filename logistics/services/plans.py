@@ -13,23 +13,25 @@ from django.db import IntegrityError, transaction
 from common import events, intents
 from common.clock import now
 from common.models import Intent, IntentState
-from logistics import explanations, planning
+from logistics import explanations, planning, travel
 from logistics.exceptions import (
     PlanInComputation,
     PlanInfeasible,
     PlanOutdated,
     PoolReleased,
     PoolStillOpen,
+    TravelUnavailable,
 )
 from logistics.models import Plan, Pool
 from logistics.services import releases
 from logistics.solver import SolverFailed, SolverProcess
 from logistics.states import IN_COMPUTATION, PlanState, PoolState
 from optimizer import io
-from optimizer.feasibility import violations
+from optimizer.feasibility import overfull, violations
 from optimizer.problem import Problem
 from optimizer.regions.parts import number_of_parts
 from optimizer.solution import Reason, Solution
+from optimizer.travel.model import TravelReport
 
 #: How long the solver may take beyond its budget before it counts as hanging.
 OVERRUN_S = 60.0
@@ -120,9 +122,11 @@ def conclude(
     claim: intents.Claim, plan: Plan, problem: Problem, *, start: dict[str, Any] | None = None, **limits: Any
 ) -> None:
     """Let the solver plan within its limits, check what it found, and store it with what was planned."""
+    digest = planning.digest(problem)
     try:
-        result = solved(claim, plan, io.problem_to_json(problem), seed=plan.seed, start=start, **limits)
-    except SolverFailed as error:
+        problem, reports = travel.measured(problem, claim.extend)
+        result = solved(claim, plan, problem, seed=plan.seed, start=start, **limits)
+    except (SolverFailed, TravelUnavailable) as error:
         fail(claim, plan, error=str(error))
         return
     if result is None:
@@ -140,7 +144,8 @@ def conclude(
         plan,
         PlanState.PROPOSED,
         error="",
-        problem_digest=planning.digest(problem),
+        problem_digest=digest,
+        travel=[_in_short(report) for report in reports],
         solution=explanations.in_words(result["solution"], solution, plan.pool),
         cost_cents=solution.cost_cents,
         lower_bound_cents=result["bound"],
@@ -149,6 +154,15 @@ def conclude(
         num_carried=solution.num_carried,
         num_left_out=len(solution.left_out),
     )
+
+
+def _in_short(report: TravelReport) -> dict[str, str]:
+    return {
+        "profile": report.profile,
+        "model": report.model,
+        "attribution": report.attribution,
+        "missing": report.sentence,
+    }
 
 
 def _keep_reasons(left_out: list[dict[str, Any]], known: Sequence[dict[str, Any]]) -> None:
@@ -212,7 +226,8 @@ def _still_valid(plan: Plan, pool: Pool) -> Solution:
     solution = io.read_solution(
         json.dumps({"format": io.RESULT_FORMAT, "version": 1, "solution": plan.solution})
     )
-    broken = violations(problem, solution)
+    # All else was checked when it was planned, and is as it was then.
+    broken = overfull(problem, solution)
     if broken:
         raise PlanInfeasible(count=len(broken), first=broken[0])
     return solution
@@ -225,7 +240,7 @@ def _is_provable(plan: Plan, problem: Problem) -> bool:
 def solved(
     claim: intents.Claim,
     plan: Plan,
-    problem: dict[str, Any],
+    problem: Problem,
     *,
     time_limit_s: float,
     note: Callable[[Plan, Mapping[str, Any] | None], bool] | None = None,
@@ -240,7 +255,7 @@ def solved(
         If it ends without a result, or does not end.
     """
     started_s = renewed_s = time.monotonic()
-    with SolverProcess(problem, time_limit_s=time_limit_s, **more) as solver:
+    with SolverProcess(io.problem_to_json(problem), time_limit_s=time_limit_s, **more) as solver:
         for message in solver.messages(tick_s=TICK_S):
             if message is not None and message["type"] == "result":
                 if message["solution"] is None:

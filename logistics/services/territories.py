@@ -14,12 +14,14 @@ from django.db import transaction
 from common import intents
 from common.clock import now
 from common.models import Intent, IntentState
-from logistics import planning
+from logistics import planning, travel
+from logistics.exceptions import TravelUnavailable
 from logistics.models import Plan, Territory
 from logistics.services import plans
 from logistics.solver import SolverFailed
 from logistics.states import UNPLANNED, PlanState, TerritoryState
 from optimizer import io
+from optimizer.problem import Problem
 from optimizer.regions import territories
 from optimizer.regions.parts import FAMILIES, NUM_OTHERS, end_s
 from optimizer.solution import Solution
@@ -57,14 +59,14 @@ def plan_one(claim: intents.Claim, *, territory_id: int) -> None:
         result = plans.solved(
             claim,
             plan,
-            row.problem,
+            _measured(claim, row.problem),
             time_limit_s=row.budget_s,
             seed=row.seed,
             start=row.start,
             options=("--others", str(NUM_OTHERS)),
             note=_is_wanted,
         )
-    except SolverFailed as error:
+    except (SolverFailed, TravelUnavailable) as error:
         _end(claim, row, TerritoryState.FAILED, error=str(error)[:300])
         return
     if result is None:
@@ -145,7 +147,7 @@ def _write(plan: Plan, parts: Sequence[territories.Territory], *, family: int) -
             number=part.number,
             budget_s=share / ceil(len(parts) / settings.PLAN_WORKERS),
             seed=plan.seed + family,
-            # The solver measures travel once more: that is quicker than storing and reading tables.
+            # Who plans it measures travel once more: that is quicker than storing and reading tables.
             problem=io.problem_to_json(replace(part.problem, matrices=())),
             start=None if part.start is None else io.start_to_json(part.start),
         )
@@ -187,6 +189,11 @@ def _note_end(plan: Plan, progress: Mapping[str, Any] | None) -> bool:
 def _share_of_territories(plan: Plan) -> float:
     """Return the part of a plan's time that its territories take."""
     return 1 - end_s(plan.budget_s, plan.pool.orders.count()) / plan.budget_s
+
+
+def _measured(claim: intents.Claim, document: dict[str, Any]) -> Problem:
+    problem, _ = travel.measured(io.read_problem(json.dumps(document)), claim.extend)
+    return problem
 
 
 def _is_wanted(plan: Plan, progress: Mapping[str, Any] | None) -> bool:

@@ -101,6 +101,14 @@ class TravelModel(Protocol):
         """Return the lines along a sequence of places, one less than there are places."""
         ...
 
+    def closing(self, areas: Mapping[str, Sequence["BaseGeometry"]]) -> "TravelModel":
+        """
+        Return the model with areas closed, in longitude and latitude, by the profiles they are closed to.
+
+        A model that cannot lead around them is returned as it is.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class GeodesicTravel:
@@ -132,6 +140,10 @@ class GeodesicTravel:
         """Return straight lines."""
         return tuple(straight(here, there) for here, there in pairwise(places))
 
+    def closing(self, areas: Mapping[str, Sequence["BaseGeometry"]]) -> "GeodesicTravel":
+        """Return the model itself."""
+        return self
+
     @staticmethod
     def _geodesics_m(places: Sequence[Place]) -> NDArray[np.float64]:
         from pyproj import Geod  # Slow to import, and not needed where matrices are given.
@@ -155,9 +167,10 @@ def prepare(problem: Problem, model: TravelModel | None = None) -> tuple[Problem
     problem
         With or without matrices; given ones are kept.
     model
-        Asked for the profiles without a matrix; geodesics by default. What it could not do is logged, too.
+        Asked for the profiles without a matrix, with zones closed to them; geodesics by default. What it
+        could not do is logged, too.
     """
-    model = model or GeodesicTravel()
+    model = (model or GeodesicTravel()).closing(areas_of(problem.zones))
     known = {matrix.profile: matrix for matrix in problem.matrices}
     missing = [profile for profile in problem.profiles if profile.id not in known]
     if not missing:
@@ -263,10 +276,10 @@ def areas_of(zones: Sequence[Zone]) -> Mapping[str, tuple["BaseGeometry", ...]]:
     dict
         Polygons in longitude and latitude.
     """
-    import shapely  # Slow to import, and not needed where there are no zones.
-
     areas: dict[str, tuple[BaseGeometry, ...]] = {}
     for zone in zones:
+        import shapely  # Slow to import, and not needed where there are no zones.
+
         area = shapely.make_valid(shapely.Polygon(zone.ring))
         for profile in zone.forbidden_profiles:
             areas[profile] = (*areas.get(profile, ()), area)

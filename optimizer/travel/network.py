@@ -40,7 +40,7 @@ class NetworkTravel:
     Parameters
     ----------
     networks
-        By the identifier of the profile.
+        By what profiles are known as.
     closed
         For each profile areas in longitude and latitude: no way leads through them, no place inside is
         reached.
@@ -56,7 +56,9 @@ class NetworkTravel:
     networks: Mapping[str, RoadNetwork]
     closed: Mapping[str, Sequence[BaseGeometry]] = field(default_factory=dict)
     max_walk_m: float = MAX_WALK_M
-    _graphs: dict[str, RoadGraph] = field(default_factory=dict, init=False, repr=False)
+    _graphs: dict[tuple[RoadNetwork, tuple[BaseGeometry, ...]], RoadGraph] = field(
+        default_factory=dict, repr=False
+    )
 
     def __post_init__(self) -> None:
         checks.number("max_walk_m", self.max_walk_m, least=1, most=100_000)
@@ -70,21 +72,6 @@ class NetworkTravel:
         """Return the model with more areas closed, as for roadworks or by `travel.model.areas_of`."""
         profiles = {*self.closed, *areas}
         return replace(self, closed={p: (*self.closed.get(p, ()), *areas.get(p, ())) for p in profiles})
-
-    def graph(self, profile: str) -> RoadGraph:
-        """
-        Return the open roads of a profile.
-
-        Raises
-        ------
-        ProblemError
-            If there is no network for the profile.
-        """
-        checks.known("profiles", profile, self.networks)
-        if profile not in self._graphs:
-            open_roads = without(self.networks[profile], self.closed.get(profile, ()))
-            self._graphs[profile] = RoadGraph(open_roads)
-        return self._graphs[profile]
 
     def measure(self, places: Sequence[Place], profile: Profile) -> tuple[TravelMatrix, TravelReport]:
         """
@@ -100,7 +87,7 @@ class NetworkTravel:
         ProblemError
             If there is no network for the profile.
         """
-        graph, inside = self.graph(profile.id), self._closed(places, profile)
+        graph, inside = self._graph(profile), self._closed(places, profile)
         spots = self._spots(places, graph, inside)
         reached = np.ix_(spots.place, spots.place)
         metres, seconds = np.full((2, len(places), len(places)), np.inf)
@@ -125,9 +112,17 @@ class NetworkTravel:
         ProblemError
             If there is no network for the profile.
         """
-        graph = self.graph(profile.id)
+        graph = self._graph(profile)
         spots = self._spots(places, graph, self._closed(places, profile))
         return tuple(self._lines(places, graph, spots))
+
+    def _graph(self, profile: Profile) -> RoadGraph:
+        """Return the open roads of a profile; models that differ in what is closed share their graphs."""
+        checks.known("profiles", profile.known_as, self.networks)
+        key = self.networks[profile.known_as], tuple(self.closed.get(profile.id, ()))
+        if key not in self._graphs:
+            self._graphs[key] = RoadGraph(without(*key))
+        return self._graphs[key]
 
     def _lines(self, places: Sequence[Place], graph: RoadGraph, spots: Spots) -> Iterator[Line]:
         search, spot = graph.search(spots), {int(place): s for s, place in enumerate(spots.place)}

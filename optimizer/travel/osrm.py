@@ -14,9 +14,10 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import chain, pairwise, product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import httpx
@@ -37,6 +38,9 @@ from optimizer.travel.model import (
     straight,
     whole_matrix,
 )
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
 
 logger = logging.getLogger(__name__)
 
@@ -72,21 +76,20 @@ class OsrmTravel:
     ----------
     url
         Address of the server, such as ``http://osrm-{profile}:5000``.
-    profiles
-        What the server calls our profiles, where names differ.
     max_coordinates
         Most places in one request; the server's ``--max-table-size`` (100 unless set).
     attempts
         How often a request is made, at least 1.
     timeout_s
-        Longest wait for one answer; a server that never answers takes ``attempts`` times as long, and the
-        waits between them, for each profile.
+        Longest wait for one answer.
+    patience_s
+        Longest wait for all answers that a table needs, or the lines of a route.
     backoff_s
         Wait before the second attempt; it doubles with each further one.
     max_walk_m
         Places farther from any road are not reached.
-    sleep
-        Waits some seconds.
+    sleep, clock
+        Waits some seconds; tells them.
 
     Raises
     ------
@@ -95,19 +98,21 @@ class OsrmTravel:
     """
 
     url: str
-    profiles: Mapping[str, str] = field(default_factory=dict)
     max_coordinates: int = 100
     attempts: int = 3
     timeout_s: float = 5.0
+    patience_s: float = 120.0
     backoff_s: float = 0.5
     max_walk_m: float = MAX_WALK_M
     sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
         checks.require(_is_http(self.url), "url", f"must be an address with http(s), is {self.url}")
         checks.whole("max_coordinates", self.max_coordinates, least=2, most=LONGEST_URL // COORDINATE_CHARS)
         checks.whole("attempts", self.attempts, least=1, most=100)
         checks.number("timeout_s", self.timeout_s, least=0.001, most=600)
+        checks.number("patience_s", self.patience_s, least=0, most=36_000)
         checks.number("backoff_s", self.backoff_s, least=0, most=600)
         checks.number("max_walk_m", self.max_walk_m, least=0, most=100_000)
 
@@ -121,8 +126,8 @@ class OsrmTravel:
             The matrix, of shape ``(len(places), len(places))``, and the report.
         """
         try:
-            with httpx.Client(timeout=self.timeout_s) as client:
-                metres, seconds, off_road = self._tables(client, places, profile)
+            with self._talk() as talk:
+                metres, seconds, off_road = self._tables(talk, places, profile)
         except OsrmError as error:
             matrix, report = GeodesicTravel().measure(places, profile)
             return matrix, replace(report, fallback=f"OSRM: {error}")
@@ -135,24 +140,28 @@ class OsrmTravel:
         size = self.max_coordinates
         chunks = [places[at : at + size] for at in range(0, max(len(places) - 1, 0), size - 1)]
         lines: list[Line] = []
-        with httpx.Client(timeout=self.timeout_s) as client:
+        with self._talk() as talk:
             for number, chunk in enumerate(chunks):
                 try:
-                    lines += self._lines(client, chunk, profile)
+                    lines += self._lines(talk, chunk, profile)
                 except OsrmError as error:
                     logger.warning("Lines of profile %s are straight: OSRM: %s", profile.id, error)
                     rest = places[number * (size - 1) :]
                     return (*lines, *GeodesicTravel().path(rest, profile))
         return tuple(lines)
 
+    def closing(self, areas: Mapping[str, Sequence["BaseGeometry"]]) -> "OsrmTravel":
+        """Return the model itself: which roads are closed is up to the server."""
+        return self
+
     def _tables(
-        self, client: httpx.Client, places: Sequence[Place], profile: Profile
+        self, talk: "_Talk", places: Sequence[Place], profile: Profile
     ) -> tuple[Floats, Floats, list[int]]:
         """Return metres, seconds and the places off the road, asking block by block."""
         tables, walks_m = np.full((2, len(places), len(places)), np.inf), np.zeros(len(places))
         for rows, columns in _blocks(len(places), self.max_coordinates):
             both, options = _table_request(places, rows, columns)
-            answer = self._ask(client, "table", profile, both, options)
+            answer = self._ask(talk, "table", profile, both, options)
             for table, name in zip(tables, ("distances", "durations"), strict=True):
                 table[np.ix_(rows, columns)] = _table(answer, name, (len(rows), len(columns)))
             walks_m[rows] = _walks_m(answer, len(rows))
@@ -161,42 +170,49 @@ class OsrmTravel:
         on_foot_m = walks_m[:, None] + walks_m
         return tables[0] + on_foot_m, tables[1] + on_foot_m / WALKING_M_S, off_road.tolist()
 
-    def _lines(self, client: httpx.Client, places: Sequence[Place], profile: Profile) -> list[Line]:
+    def _lines(self, talk: "_Talk", places: Sequence[Place], profile: Profile) -> list[Line]:
         """Return the lines between places; those without a way are found by halving the sequence."""
         options = {"overview": "false", "steps": "true", "geometries": "geojson"}
         try:
-            answer = self._ask(client, "route", profile, places, options)
+            answer = self._ask(talk, "route", profile, places, options)
         except NoRoute:
             if len(places) == 2:
                 return [straight(*places)]
             half = len(places) // 2
             parts = (places[: half + 1], places[half:])
-            return [line for part in parts for line in self._lines(client, part, profile)]
+            return [line for part in parts for line in self._lines(talk, part, profile)]
         points = _points(answer, len(places) - 1)
         return [
             by_road(here, leg, there) for (here, there), leg in zip(pairwise(places), points, strict=True)
         ]
 
+    @contextmanager
+    def _talk(self) -> Iterator["_Talk"]:
+        with httpx.Client() as client:
+            yield _Talk(client, self.clock() + self.patience_s, self.clock)
+
     def _ask(
         self,
-        client: httpx.Client,
+        talk: "_Talk",
         service: str,
         profile: Profile,
         places: Sequence[Place],
         options: Mapping[str, str],
     ) -> dict[str, Any]:
         """Return the answer to a request, made several times if it must be."""
-        base = self.url.rstrip("/").replace("{profile}", profile.id)
-        name = self.profiles.get(profile.id, profile.id)
+        base = self.url.rstrip("/").replace("{profile}", profile.known_as)
         positions = ";".join(f"{place.longitude:.6f},{place.latitude:.6f}" for place in places)
         query = urlencode(options, safe=";,")
-        url, reason, wait_s = f"{base}/{service}/v1/{name}/{positions}?{query}", "", self.backoff_s
+        url = f"{base}/{service}/v1/{profile.known_as}/{positions}?{query}"
+        reason, wait_s = "", self.backoff_s
         for attempt in range(self.attempts):
             if attempt:
-                self.sleep(wait_s)
+                self.sleep(min(wait_s, talk.left_s))
             wait_s = self.backoff_s * 2**attempt
+            if talk.left_s <= 0:
+                raise OsrmError(f"no complete answer in {self.patience_s:g} s")
             try:
-                response = client.get(url)
+                response = talk.client.get(url, timeout=min(self.timeout_s, talk.left_s))
             except httpx.RequestError as error:
                 reason = f"{type(error).__name__} {error}".rstrip()
                 continue
@@ -205,6 +221,19 @@ class OsrmTravel:
             reason = f"status {response.status_code}"
             wait_s = max(wait_s, _asked_wait_s(response))
         raise OsrmError(f"no answer in {self.attempts} attempts, at last {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Talk:
+    """A connection to the server, for as long as there is patience."""
+
+    client: httpx.Client
+    latest_s: float
+    clock: Callable[[], float]
+
+    @property
+    def left_s(self) -> float:
+        return max(0.0, self.latest_s - self.clock())
 
 
 def _is_http(url: str) -> bool:

@@ -1,22 +1,15 @@
 """A large region is planned in territories: rows for any worker, and nobody waits for anybody."""
 
 import json
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from datetime import timedelta
+from collections.abc import Iterator
 from math import ceil
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from common import intents
-from common.clock import real_now
-from common.models import Event, Intent, IntentState
 from logistics.models import Plan, Shift, Territory
-from logistics.services import plans, pools, territories
-from logistics.solver import SolverFailed
+from logistics.services import plans
 from logistics.states import PlanState, TerritoryState
 from optimizer import io
 from optimizer.regions import territories as cut
@@ -24,75 +17,24 @@ from optimizer.regions.parts import END, FAMILIES, end_s
 from optimizer.routes import routes_of
 from optimizer.search import Search
 from optimizer.solution import Route
-from tests.logistics.builders import Village, a_resident, a_shift, a_shop, a_supply_point, an_order, at
+from tests.logistics.builders import at
+from tests.logistics.dividing import (
+    NUM_ORDERS,
+    a_plan_of_two_villages,
+    asked,
+    delivered,
+    divided,
+    work,
+    work_on,
+)
 from tests.logistics.solving import SolverHere
 
 pytestmark = pytest.mark.django_db(transaction=True)
-NUM_ORDERS = 6
-
-
-@pytest.fixture(autouse=True)
-def _small_territories(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.PLAN_TERRITORY_ORDERS = 3
-    monkeypatch.setattr("logistics.services.plans.SolverProcess", SolverHere)
 
 
 @pytest.fixture
-def plan() -> Plan:
-    """A plan of two villages, asked for at the cut-off; enough vans for two territories."""
-    village = Village()
-    for _ in range(5):
-        a_shift(village.region)
-    shop = a_shop(village.region, latitude=52.2)
-    point = a_supply_point(village.region, latitude=52.2)
-    resident = a_resident(village.region, supply_point=point)
-    for _ in range(NUM_ORDERS // 2):
-        village.order()
-        an_order(shop=shop, resident=resident)
-    pools.close(village.pool, at=at(9))
-    return village.pool.plans.get()
-
-
-def work(*kinds: str) -> int:
-    """Do what waits, of some kinds or of all about plans, and return how much that was."""
-    waiting = Intent.objects.filter(state=IntentState.WAITING, kind__contains="plan")
-    mine = [
-        one.pk for one in waiting.order_by("pk") if not kinds or one.kind.removeprefix("logistics.") in kinds
-    ]
-    for number in mine:
-        intents.perform(number)
-    return len(mine)
-
-
-def work_on() -> None:
-    """Do what waits until nothing does."""
-    while work():
-        pass
-
-
-def divided() -> list[Territory]:
-    """Return the first territories of the plan."""
-    work("compute_plan")
-    work("divide_plan")
-    return list(Territory.objects.order_by("number"))
-
-
-def asked(kind: str) -> list[Intent]:
-    return list(Intent.objects.filter(kind=f"logistics.{kind}").order_by("pk"))
-
-
-def breaking(monkeypatch: pytest.MonkeyPatch, *, only: Sequence[int]) -> None:
-    """Let the solver die in some of its runs, counted from 0."""
-    runs: list[int] = []
-
-    class Breaking(SolverHere):
-        def __init__(self, *arguments: Any, **more: Any) -> None:
-            runs.append(len(runs))
-            if runs[-1] in only:
-                raise SolverFailed(detail="no memory left")
-            super().__init__(*arguments, **more)
-
-    monkeypatch.setattr("logistics.services.plans.SolverProcess", Breaking)
+def plan(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    return a_plan_of_two_villages(settings, monkeypatch)
 
 
 def watching(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
@@ -111,16 +53,6 @@ def watching(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def routes_so_far(search: Search, _: int) -> Iterator[Route]:
     """Yield routes to offer, whatever they are worth."""
     yield from routes_of(search.day, search.incumbent)
-
-
-def delivered(document: dict[str, Any] | None) -> list[str]:
-    """Return the orders that a result delivers."""
-    return [
-        delivery["order"]
-        for route in (document or {})["solution"]["routes"]
-        for stop in route["stops"]
-        for delivery in stop["deliveries"]
-    ]
 
 
 def test_a_large_pool_is_planned_in_territories(plan: Plan) -> None:
@@ -331,119 +263,6 @@ def test_later_territories_begin_with_the_plans_of_the_first(plan: Plan) -> None
     assert len(carried) == len(set(carried)) == NUM_ORDERS
 
 
-def test_where_the_solver_dies_the_plan_so_far_stands(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    divided()
-    work("plan_territory")
-    work("recombine_plan")
-    breaking(monkeypatch, only=(0, 1))
-    work("plan_territory")
-
-    work("recombine_plan")
-
-    carried = [order for row in Territory.objects.filter(family=2) for order in delivered(row.start)]
-    assert len(carried) == len(set(carried)) == NUM_ORDERS
-
-
-def test_messages_that_come_twice_change_nothing(plan: Plan) -> None:
-    work_on()
-    plan.refresh_from_db()
-    before = plan.cost_cents, Territory.objects.count(), Intent.objects.count()
-
-    for one in Intent.objects.filter(kind__contains="plan"):
-        intents.perform(one.pk)
-
-    plan.refresh_from_db()
-    assert (plan.cost_cents, Territory.objects.count(), Intent.objects.count()) == before
-
-
-def test_a_territory_whose_worker_died_is_planned_by_another(plan: Plan) -> None:
-    row, _ = divided()
-    row.advance(TerritoryState.RUNNING, started_at=at(9))
-    long_ago = real_now() - timedelta(minutes=5)
-    Intent.objects.filter(arguments__territory_id=row.pk).update(
-        state=IntentState.CLAIMED, lease_until=long_ago, attempts=1
-    )
-
-    intents.perform(Intent.objects.get(arguments__territory_id=row.pk).pk)
-
-    row.refresh_from_db()
-    assert row.state == TerritoryState.DONE
-
-
-@pytest.mark.parametrize("only", [(0,), (0, 1), (2,)])
-def test_where_the_solver_dies_the_orders_of_a_territory_are_not_lost(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch, only: Sequence[int]
-) -> None:
-    breaking(monkeypatch, only=only)
-
-    work_on()
-
-    plan.refresh_from_db()
-    assert plan.state == PlanState.PROPOSED
-    assert (plan.num_carried or 0) + (plan.num_left_out or 0) == NUM_ORDERS
-    failed = Territory.objects.filter(state=TerritoryState.FAILED)
-    assert [row.error for row in failed] == [str(SolverFailed(detail="no memory left"))] * len(only)
-
-
-def test_the_region_goes_on_without_a_territory_that_was_given_up(plan: Plan) -> None:
-    row, _ = divided()
-    Intent.objects.filter(arguments__territory_id=row.pk).update(state=IntentState.DEAD)
-    work("plan_territory")
-    assert asked("recombine_plan") == []
-
-    territories.skip_abandoned(at=at(9, 5))
-    territories.skip_abandoned(at=at(9, 6))
-    assert len(asked("recombine_plan")) == 1
-    work_on()
-
-    row.refresh_from_db()
-    plan.refresh_from_db()
-    assert (row.state, row.error) == (TerritoryState.FAILED, "solver-gave-up")
-    assert plan.state == PlanState.PROPOSED
-    assert (plan.num_carried or 0) + (plan.num_left_out or 0) == NUM_ORDERS
-
-
-def test_a_territory_that_was_given_up_is_not_planned_later(plan: Plan) -> None:
-    row, _ = divided()
-    given_up = Intent.objects.filter(arguments__territory_id=row.pk)
-    given_up.update(state=IntentState.DEAD)
-    territories.skip_abandoned(at=at(9, 5))
-    given_up.update(state=IntentState.WAITING)
-
-    work("plan_territory")
-
-    row.refresh_from_db()
-    assert row.state == TerritoryState.FAILED
-    assert given_up.get().state == IntentState.DONE
-
-
-def test_a_plan_whose_recombination_was_given_up_is_failed(plan: Plan) -> None:
-    divided()
-    work("plan_territory")
-    Intent.objects.filter(kind="logistics.recombine_plan").update(state=IntentState.DEAD)
-
-    plans.fail_abandoned(at=at(9, 5))
-
-    plan.refresh_from_db()
-    assert (plan.state, plan.error, plan.problem) == (PlanState.FAILED, "solver-gave-up", None)
-    assert not Territory.objects.exclude(problem=None, start=None, solution=None).exists()
-
-
-def test_a_cancelled_plan_stops_in_all_territories(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    divided()
-    monkeypatch.undo()
-    plan.refresh_from_db()
-    plans.cancel(plan, at=at(9, 1))
-
-    work_on()
-
-    plan.refresh_from_db()
-    assert (plan.state, plan.problem) == (PlanState.CANCELLED, None)
-    assert Event.objects.filter(kind="plan_cancelled").count() == 1
-    assert not Territory.objects.filter(state=TerritoryState.DONE).exists()
-    assert {one.state for one in asked("plan_territory")} == {IntentState.DONE}
-
-
 def test_a_finished_plan_keeps_no_problems_of_territories(plan: Plan) -> None:
     work_on()
 
@@ -466,35 +285,3 @@ def test_the_real_solver_plans_a_territory_and_goes_on_from_a_plan(
 
     assert {row.state for row in Territory.objects.all()} == {TerritoryState.DONE}
     assert all("routes" in (row.solution or {}) for row in Territory.objects.all())
-
-
-@pytest.mark.postgres
-def test_of_workers_that_end_at_once_one_asks_for_the_next_step(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    divided()
-    numbers = [one.pk for one in asked("plan_territory")]
-    together = threading.Barrier(len(numbers))
-    go_on = territories._go_on
-
-    def go_on_together(*arguments: Any) -> None:
-        # Both have written their row by now, unless one waits for the other as it should.
-        with suppress(threading.BrokenBarrierError):
-            together.wait(timeout=1)
-        go_on(*arguments)
-
-    def end(number: int) -> None:
-        try:
-            intents.perform(number)
-        finally:
-            connection.close()
-
-    monkeypatch.setattr(territories, "_go_on", go_on_together)
-    workers = [threading.Thread(target=end, args=(number,)) for number in numbers]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-
-    assert {row.state for row in Territory.objects.all()} == {TerritoryState.DONE}
-    assert len(asked("recombine_plan")) == 1

@@ -42,6 +42,15 @@ class PlanInputSerializer(serializers.Serializer[Any]):
     seed = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=0)
 
 
+class TravelSerializer(serializers.Serializer[Any]):
+    """Whose metres and seconds a plan was made with."""
+
+    profile = serializers.CharField()
+    model = serializers.CharField(help_text="geodesic, network or osrm.")
+    attribution = serializers.CharField(help_text="Whom to name beside the figures; empty if nobody.")
+    missing = serializers.CharField(help_text="What the model could not do; empty if nothing.")
+
+
 class PlanSummarySerializer(serializers.ModelSerializer[Plan]):
     """A plan without its routes: progress while it is computed, figures afterwards."""
 
@@ -52,6 +61,9 @@ class PlanSummarySerializer(serializers.ModelSerializer[Plan]):
     )
     relaxed = serializers.ListField(
         child=serializers.CharField(), help_text="Constraints and costs that the bound does not know of."
+    )
+    travel = TravelSerializer(
+        many=True, help_text="Where metres and seconds come from, by profile of vehicle."
     )
     progress = serializers.JSONField(
         help_text="Phase, fraction of the budget, cost and orders carried so far."
@@ -72,6 +84,7 @@ class PlanSummarySerializer(serializers.ModelSerializer[Plan]):
             "gap",
             "bound_reason",
             "relaxed",
+            "travel",
             "num_carried",
             "num_left_out",
             "error",

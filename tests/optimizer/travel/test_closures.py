@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optimizer.problem import BIKE, NO_WAY, VAN, Zone
-from optimizer.travel.model import areas_of
+from optimizer.problem import BIKE, NO_WAY, VAN, Problem, Zone
+from optimizer.travel.model import areas_of, with_matrices
 from tests.optimizer.town import (
     NODES,
     RESIDENTIAL,
@@ -77,6 +77,29 @@ def test_a_place_in_a_closed_area_is_not_reached(tmp_path: Path) -> None:
     assert (report.closed, report.off_road) == (("fair",), ())
     assert matrix.distance_m[0, 1] == NO_WAY
     assert 1000 < matrix.distance_m[0, 2] < NO_WAY
+
+
+def test_zones_are_driven_around(tmp_path: Path) -> None:
+    area = an_area(490, -10, 510, 10)
+    ring = tuple((x, y) for x, y, *_ in area.exterior.coords[:-1])
+    zone = Zone(id="fair", ring=ring, forbidden_profiles=("van",))
+    places = (a_place("a", 0, 0), a_place("b", 1000, 0))
+    problem = Problem(places=places, vehicles=(), orders=(), zones=(zone,))
+
+    bike, van = with_matrices(problem, a_network(tmp_path)).matrices
+
+    assert van.distance_m[0, 1] > bike.distance_m[0, 1] == 1000
+
+
+def test_models_that_differ_in_what_is_closed_share_their_roads(tmp_path: Path) -> None:
+    travel = a_network(tmp_path)
+    places = [a_place("a", 0, 0), a_place("b", 1000, 0)]
+    areas = {"van": [an_area(490, -10, 510, 10)]}
+    before = metres_and_seconds(travel, places)[0][0, 1]
+
+    closed = [metres_and_seconds(travel.closing(areas), places)[0][0, 1] for _ in range(2)]
+
+    assert closed[0] == closed[1] > before == metres_and_seconds(travel, places)[0][0, 1]
 
 
 def test_if_everything_is_closed_nothing_is_reached(tmp_path: Path) -> None:

@@ -87,16 +87,13 @@ def test_given_matrices_are_kept() -> None:
     assert prepare(problem) == (problem, ())
 
 
-class LameTravel:
+class LameTravel(GeodesicTravel):
     """A model that finds no way anywhere."""
 
     def measure(self, places: Sequence[Place], profile: Profile) -> tuple[TravelMatrix, TravelReport]:
         nowhere = np.full((len(places), len(places)), np.inf)
         matrix = whole_matrix(places, profile, nowhere, nowhere)
         return matrix, report_of(matrix, places, model="lame", attribution="", closed=[0])
-
-    def path(self, places: Sequence[Place], profile: Profile) -> tuple[Line, ...]:
-        return ()
 
 
 def test_missing_matrices_come_from_the_model_with_a_report_and_a_warning(

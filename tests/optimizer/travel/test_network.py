@@ -172,6 +172,17 @@ def test_a_profile_without_a_network_is_refused(tmp_path: Path) -> None:
         a_network(tmp_path).measure([], Profile(id="truck", speed_m_s=10))
 
 
+def test_profiles_of_one_mode_use_the_same_roads(tmp_path: Path) -> None:
+    places, travel = [a_place("a", 0, 0), a_place("b", 1000, 0)], a_network(tmp_path)
+    fast = Profile(id="bike-25", speed_m_s=7, mode="bike")
+
+    (metres, seconds), (expected_m, expected_s) = (
+        metres_and_seconds(travel, places, profile) for profile in (fast, BIKE)
+    )
+
+    assert (metres.tolist(), seconds.tolist()) == (expected_m.tolist(), expected_s.tolist())
+
+
 @needs_shared_data
 def test_a_rural_district_is_measured_for_both_vehicles(tmp_path: Path) -> None:
     travel = NetworkTravel.from_extract(SHARED_DATA / "osm" / "north-bayreuth.osm.pbf", tmp_path)

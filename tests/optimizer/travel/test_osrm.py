@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import numpy as np
 import pytest
+import shapely
 
 from optimizer import io
 from optimizer.__main__ import main
@@ -292,11 +293,42 @@ def test_an_answer_that_makes_no_sense_is_asked_for_once_and_not_believed(
 
 
 def test_profiles_may_have_servers_and_names_of_their_own(server: Server, waits: list[float]) -> None:
-    model = OsrmTravel(url=server.url + "/{profile}", profiles={"van": "driving"}, sleep=waits.append)
+    model = OsrmTravel(url=server.url + "/{profile}", sleep=waits.append)
 
-    model.measure(places_in_a_row(2), VAN)
+    model.measure(places_in_a_row(2), replace(VAN, id="van-50", mode="driving"))
 
-    assert server.asked[0].startswith("/van/table/v1/driving/")
+    assert server.asked[0].startswith("/driving/table/v1/driving/")
+
+
+def test_a_table_takes_no_longer_than_there_is_patience(server: Server, waits: list[float]) -> None:
+    seconds = iter(range(100))
+    model = OsrmTravel(
+        url=server.url, max_coordinates=2, patience_s=10, sleep=waits.append, clock=lambda: next(seconds)
+    )
+
+    matrix, report = model.measure(places_in_a_row(20), BIKE)
+
+    assert report.fallback == "OSRM: no complete answer in 10 s"
+    assert 0 < len(server.asked) < 10
+    by_geodesics, _ = GeodesicTravel().measure(places_in_a_row(20), BIKE)
+    assert matrix.duration_s.tolist() == by_geodesics.duration_s.tolist()
+
+
+def test_a_server_that_is_gone_is_waited_for_no_longer_than_there_is_patience(
+    server: Server, waits: list[float]
+) -> None:
+    server.failures = [503] * 100
+    model = OsrmTravel(
+        url=server.url, attempts=100, patience_s=0.2, backoff_s=60, sleep=waits.append, clock=lambda: 0.0
+    )
+
+    model.measure(places_in_a_row(2), BIKE)
+
+    assert set(waits) == {0.2}
+
+
+def test_what_is_closed_is_up_to_the_server(model: OsrmTravel) -> None:
+    assert model.closing({"bike": [shapely.box(8, 51, 10, 53)]}) is model
 
 
 def test_lines_follow_the_road_through_every_place(server: Server, model: OsrmTravel) -> None:
