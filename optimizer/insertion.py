@@ -1,4 +1,4 @@
-"""Put shipments into routes where they cost least: the constructive start and the finishing touch."""
+"""Put shipments into routes where they cost least: to complete a plan, and to find what would help."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

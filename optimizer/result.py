@@ -12,7 +12,6 @@ class Status(StrEnum):
 
     OPTIMAL = "optimal"
     FEASIBLE = "feasible"
-    INFEASIBLE = "infeasible"
     UNKNOWN = "unknown"
 
 

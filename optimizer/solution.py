@@ -180,11 +180,6 @@ class LeftOut:
     facts: Facts = field(default_factory=dict)
     remedies: tuple[Remedy, ...] = ()
 
-    @property
-    def remedy(self) -> Remedy | None:
-        """The first remedy, if there is one."""
-        return self.remedies[0] if self.remedies else None
-
 
 class PriceKind(StrEnum):
     """What there could be more of."""

@@ -5,7 +5,6 @@ from uuid import uuid4
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from shapely import Point
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
@@ -21,10 +20,6 @@ class Located(models.Model):
 
     class Meta:
         abstract = True
-
-    def as_point(self) -> Point:
-        """Return the place for shapely, longitude first."""
-        return Point(self.longitude, self.latitude)
 
 
 class RegionQuerySet(models.QuerySet["Region"]):

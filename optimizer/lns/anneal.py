@@ -5,7 +5,19 @@ import math
 import numpy as np
 
 from optimizer.compiled import Generator, Ints, below, compiled, uniform
-from optimizer.lns.arrays import BLINK, LEG, SIZE, TURN, VEHICLE, WAYS_BEGIN, WAYS_END, Data, State
+from optimizer.lns.arrays import (
+    BLINK,
+    EMPTIED,
+    FILLED,
+    LEG,
+    SIZE,
+    TURN,
+    VEHICLE,
+    WAYS_BEGIN,
+    WAYS_END,
+    Data,
+    State,
+)
 from optimizer.lns.insertion import Open, has_room, insert_cheapest
 from optimizer.lns.routes import copy_route
 from optimizer.lns.ruin import ruin
@@ -130,16 +142,16 @@ def anneal(
             touched[vehicle] = touched[vehicle] == 1
         count = add_left_out(data, tried, removed, count, random)
         blink = data.settings[BLINK]
-        if fleet[1] >= 0:
+        if fleet[FILLED] >= 0:
             gate[:] = 0
-            gate[fleet[1]] = 1
+            gate[fleet[FILLED]] = 1
             count = recreate(data, tried, removed, count, gate, True, blink, random, touched)
             gate[:] = is_open
-        if fleet[0] >= 0:
-            gate[fleet[0]] = 0
+        if fleet[EMPTIED] >= 0:
+            gate[fleet[EMPTIED]] = 0
         recreate(data, tried, removed, count, gate, False, blink, random, touched)
-        if fleet[0] >= 0:
-            gate[fleet[0]] = is_open[fleet[0]]
+        if fleet[EMPTIED] >= 0:
+            gate[fleet[EMPTIED]] = is_open[fleet[EMPTIED]]
         threshold = current.total[0] - temperature * math.log(max(uniform(random), 1e-12))
         if tried.total[0] >= threshold:
             copy_changes(current, tried, touched)

@@ -32,11 +32,13 @@ FIXED, PER_M, PER_S = range(3)
 METRES, ARRIVAL, SECONDS = range(3)
 #: Columns of ``Data.ways``.
 ORDER, PICKUP, DELIVERY, PICKUP_FROM, PICKUP_UNTIL, DELIVERY_FROM, DELIVERY_UNTIL = range(7)
-LOADING, HANDING, CLAIMS_BEGIN, CLAIMS_END = range(7, 11)
+LOADING, UNLOADING, CLAIMS_BEGIN, CLAIMS_END = range(7, 11)
 #: Columns of ``Data.orders``; the load has four dimensions.
 WAYS_BEGIN, WAYS_END, RIDE, LOADED, AMOUNT = range(5)
 #: Entries of ``Data.settings``.
 BLINK, MEAN_REMOVED, LONGEST_STRING, SPLIT, PLACE_SHARE, ROUTE_SHARE, ANY_SHARE, OPEN_SHARE = range(8)
+#: What a ruin tells of vehicles: which one is to stay idle, and which idle one is to be filled first.
+EMPTIED, FILLED = range(2)
 #: What orders are sorted by before they are inserted.
 NUM_KEYS = 7
 

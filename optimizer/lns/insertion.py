@@ -31,6 +31,7 @@ from optimizer.lns.arrays import (
     SIZE,
     START,
     TURN,
+    UNLOADING,
     VEHICLE,
     WAY,
     WAYS_BEGIN,
@@ -160,7 +161,7 @@ def _is_far(data: Data, state: State, vehicle: int, kind: int, way: int) -> bool
     """Tell whether the detours to both places show that no pair of gaps is cheaper than what was found."""
     routes, ways = state.routes, data.ways
     pickup, delivery = ways[way, PICKUP], ways[way, DELIVERY]
-    seconds = ways[way, LOADING] + ways[way, LOADING + 1] + routes[vehicle, BUSY] - routes[vehicle, DURATION]
+    seconds = ways[way, LOADING] + ways[way, UNLOADING] + routes[vehicle, BUSY] - routes[vehicle, DURATION]
     least = _least_detour(data, state, vehicle, kind, delivery)
     if pickup >= 0:
         least = max(least, _least_detour(data, state, vehicle, kind, pickup))

@@ -50,6 +50,7 @@ from optimizer.lns.arrays import (
     TRIP,
     TURN,
     TURNAROUND,
+    UNLOADING,
     VISIT,
     Data,
     State,
@@ -119,7 +120,7 @@ def look(
         data.prices[kind, FIXED] + per_m * state.routes[vehicle, LENGTH] if is_idle else 0.0
     )
     known = 0 if is_idle else state.routes[vehicle, DURATION]
-    loading, handing = data.ways[way, LOADING], data.ways[way, LOADING + 1]
+    loading, unloading = data.ways[way, LOADING], data.ways[way, UNLOADING]
     pickup_from, pickup_until = data.ways[way, PICKUP_FROM], data.ways[way, PICKUP_UNTIL]
     delivery_from, delivery_until = data.ways[way, DELIVERY_FROM], data.ways[way, DELIVERY_UNTIL]
     longest_ride = data.orders[order, RIDE]
@@ -130,7 +131,7 @@ def look(
     if min(room0, room1, room2, room3) < 0 or size + 3 >= state.legs.shape[1]:
         return
     # What a detour costs at least: waiting may make up for a part of its time, however it is divided.
-    free = base + per_s * (loading + handing + state.routes[vehicle, BUSY] - known)
+    free = base + per_s * (loading + unloading + state.routes[vehicle, BUSY] - known)
     least = state.least
     cheapest = np.inf
     for q in range(size, -1, -1):
@@ -194,7 +195,7 @@ def look(
                     d, b, e, fits = after(
                         (duration, begins, ends),
                         arrival[cur, delivery],
-                        (handing, delivery_from + shift, delivery_until + shift),
+                        (unloading, delivery_from + shift, delivery_until + shift),
                     )
                     if fits:
                         if is_last:
@@ -276,7 +277,7 @@ def look_on_board(data: Data, state: State, vehicle: int, kind: int, way: int) -
             state.gaps[vehicle, gap, TAIL + 2],
         )
         leg = (
-            data.ways[way, LOADING + 1],
+            data.ways[way, UNLOADING],
             data.ways[way, DELIVERY_FROM] + shift,
             data.ways[way, DELIVERY_UNTIL] + shift,
         )
@@ -307,7 +308,7 @@ def look_trip(data: Data, state: State, vehicle: int, kind: int, way: int) -> No
     here = state.legs[vehicle, size - 1, PLACE] if size else start
     there = state.legs[vehicle, 0, PLACE] if size else end
     loading = (data.ways[way, LOADING], data.ways[way, PICKUP_FROM], data.ways[way, PICKUP_UNTIL])
-    handing = (data.ways[way, LOADING + 1], data.ways[way, DELIVERY_FROM], data.ways[way, DELIVERY_UNTIL])
+    unloading = (data.ways[way, UNLOADING], data.ways[way, DELIVERY_FROM], data.ways[way, DELIVERY_UNTIL])
     turn, home = (data.classes[kind, TURNAROUND], 0, FAR), (0, 0, data.classes[kind, LATEST])
     head = (
         state.gaps[vehicle, size, HEAD],
@@ -335,13 +336,13 @@ def look_trip(data: Data, state: State, vehicle: int, kind: int, way: int) -> No
             length += metres[here, base] + metres[base, pickup] + metres[delivery, end] - metres[here, end]
             d, b, e, one = after(head, arrival[here, base], turn)
             d, b, e, two = after((d, b, e), arrival[base, pickup], loading)
-            d, b, e, three = after((d, b, e), arrival[pickup, delivery], handing)
+            d, b, e, three = after((d, b, e), arrival[pickup, delivery], unloading)
             d, b, e, four = after((d, b, e), homeward[delivery, end], home)
         elif what == TRIP_BEFORE:
             length += metres[start, pickup] + metres[delivery, base] + metres[base, there]
             length -= metres[start, there]
             d, b, e, one = after(idle, arrival[start, pickup], loading)
-            d, b, e, two = after((d, b, e), arrival[pickup, delivery], handing)
+            d, b, e, two = after((d, b, e), arrival[pickup, delivery], unloading)
             d, b, e, three = after((d, b, e), arrival[delivery, base], turn)
             d, b, e, four = after((d, b, e), arrival[base, there], tail)
         else:
@@ -349,7 +350,7 @@ def look_trip(data: Data, state: State, vehicle: int, kind: int, way: int) -> No
             length -= metres[start, there]
             d, b, e, one = after(idle, arrival[start, base], turn)
             d, b, e, two = after((d, b, e), arrival[base, pickup], loading)
-            d, b, e, three = after((d, b, e), arrival[pickup, delivery], handing)
+            d, b, e, three = after((d, b, e), arrival[pickup, delivery], unloading)
             d, b, e, four = after((d, b, e), arrival[delivery, there], tail)
         fits = _trips_in_range(data, state, vehicle, kind, way, what, here, there)
         if one and two and three and four and fits and d <= data.classes[kind, LONGEST]:

@@ -6,6 +6,8 @@ from optimizer.lns.arrays import (
     CLAIMS_BEGIN,
     CLAIMS_END,
     DELIVERY,
+    EMPTIED,
+    FILLED,
     LEG,
     LONGEST_STRING,
     MEAN_REMOVED,
@@ -48,10 +50,10 @@ def ruin(
     random
         Generator.
     removed, touched
-        Told which orders and vehicles, shapes ``(O,)`` and ``(V,)``; ``touched`` is 1 for a vehicle whose
+        Told which orders and vehicles, shapes ``(O + 1,)`` and ``(V,)``; ``touched`` is 1 for a vehicle whose
         route has changed.
     fleet
-        Told which vehicle is to stay idle, and which one idles now and is to be filled first; -1 for none.
+        Told the vehicles ``EMPTIED`` and ``FILLED``, -1 for none; shape ``(2,)``.
 
     Returns
     -------
@@ -66,12 +68,12 @@ def ruin(
     if dice < data.settings[PLACE_SHARE]:
         count = _of_a_place(data, state, seed, random, removed)
     elif dice < data.settings[PLACE_SHARE] + data.settings[ROUTE_SHARE]:
-        fleet[0] = _driven(state, state.orders[seed, VEHICLE], random)
-        count = _of_a_route(data, state, fleet[0], removed)
+        fleet[EMPTIED] = _driven(state, state.orders[seed, VEHICLE], random)
+        count = _of_a_route(data, state, fleet[EMPTIED], removed)
     elif dice < data.settings[PLACE_SHARE] + data.settings[ROUTE_SHARE] + data.settings[ANY_SHARE]:
         count = _anywhere(data, state, random, removed)
     elif dice > 1.0 - data.settings[OPEN_SHARE]:
-        fleet[1] = _idle(data, state, is_open, random)
+        fleet[FILLED] = _idle(data, state, is_open, random)
         count = _around(data, state, seed, random, removed)
     else:
         count = _strings(data, state, seed, random, removed, touched)
@@ -159,11 +161,7 @@ def _of_a_place(data: Data, state: State, seed: int, random: Generator, removed:
     for order in data.near[seed]:
         if count >= most:
             break
-        if (
-            order >= 0
-            and state.orders[order, VEHICLE] >= 0
-            and data.ways[state.orders[order, WAY], end] == place
-        ):
+        if state.orders[order, VEHICLE] >= 0 and data.ways[state.orders[order, WAY], end] == place:
             removed[count] = order
             count += 1
     return count
@@ -252,7 +250,7 @@ def _strings(data: Data, state: State, seed: int, random: Generator, removed: In
     ruined = 0
     for number in range(-1, len(data.near[seed])):
         order = seed if number < 0 else data.near[seed, number]
-        if order < 0 or ruined >= num_strings:
+        if ruined >= num_strings:
             break
         vehicle = state.orders[order, VEHICLE]
         if vehicle < 0 or touched[vehicle] == 3:

@@ -1,6 +1,6 @@
 """What every peer is told: the shifts that exist, and the tables between places in use and depots."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,6 @@ from optimizer.places import NO_WAY
 
 #: A class of vehicles, and the legs of one of its shifts in their order.
 Route = tuple[VehicleClass, list[Leg]]
-#: Plans shipments for some seconds, from a seed.
-Peer = Callable[[Day, Sequence[Shipment], float, int], list[Route]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,7 +29,6 @@ from optimizer.solver import Limits
 
 if TYPE_CHECKING:
     from pyproj import Transformer
-    from shapely import MultiLineString
 
 #: Orders that a territory has at least, where there are several: with fewer, what borders spoil costs more
 #: than what is won by planning them at the same time.
@@ -85,16 +84,6 @@ class Territory:
             for order in self.problem.orders
         )
         return Solution(routes=(), left_out=tuple(left_out))
-
-    @property
-    def corridors(self) -> "MultiLineString":
-        """Lines from shops to the supply points liked best, in metres of EPSG:25832; territories overlap."""
-        import shapely  # Slow to import, and only for whoever wants to see territories.
-
-        places, positions = self.problem.place_by_id, _positions(self.problem.places)
-        index = {name: number for number, name in enumerate(places)}
-        ends = {(index[o.pickup_place], index[o.options[0].place]) for o in self.problem.orders}
-        return shapely.MultiLineString([positions[list(pair)] for pair in sorted(ends)])
 
 
 def how_many(num_orders: int, workers: int, size: int = SIZE) -> int:

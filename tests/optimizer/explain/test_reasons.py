@@ -27,9 +27,7 @@ AMBIENT_S = (Temperature.AMBIENT, Size.S)
 
 
 def the_remedy(problem: Problem) -> Remedy:
-    remedy = the_only_left_out(solved(problem)).remedy
-    assert remedy is not None
-    return remedy
+    return the_only_left_out(solved(problem)).remedies[0]
 
 
 def test_goods_that_miss_the_closing_time_should_be_ready_earlier_or_the_point_open_longer() -> None:
@@ -240,8 +238,9 @@ def test_the_least_change_is_found_for_every_order_however_many_there_are() -> N
 
     left_out = solved(a_problem(orders=orders)).left_out
 
-    assert {left.remedy.kind for left in left_out if left.remedy} == {RemedyKind.DEADLINE_LATER}
-    assert [left.remedy and left.remedy.facts for left in left_out] == [{"minutes": 2}] * len(orders)
+    remedies = [left.remedies[0] for left in left_out]
+    assert {remedy.kind for remedy in remedies} == {RemedyKind.DEADLINE_LATER}
+    assert [remedy.facts for remedy in remedies] == [{"minutes": 2}] * len(orders)
 
 
 def test_after_some_trials_a_change_is_told_that_is_larger_than_needed(
@@ -279,7 +278,7 @@ def test_what_no_change_helps_has_no_remedy() -> None:
     left_out = the_only_left_out(solved(a_problem(vehicles=[a_vehicle(shift=(0, 1_000), max_duration_s=9)])))
 
     assert left_out.reason == Reason.UNREACHABLE_IN_TIME
-    assert left_out.remedy is None
+    assert left_out.remedies == ()
 
 
 def test_a_change_that_costs_more_than_it_saves_is_no_remedy() -> None:
@@ -337,8 +336,7 @@ def test_a_vehicle_that_is_busy_all_day_has_no_time_left() -> None:
     left_out = the_only_left_out(solved(a_problem(places=places, orders=orders)))
 
     assert left_out.reason == Reason.NO_VEHICLE_TIME_LEFT
-    assert left_out.remedy is not None
-    assert left_out.remedy.kind == RemedyKind.DEADLINE_LATER
+    assert left_out.remedies[0].kind == RemedyKind.DEADLINE_LATER
 
 
 def test_who_needs_a_low_door_learns_whether_there_is_none_or_they_are_taken() -> None:
@@ -352,8 +350,6 @@ def test_who_needs_a_low_door_learns_whether_there_is_none_or_they_are_taken() -
 
     assert reasons == {Reason.NO_COMPARTMENT_LARGE_ENOUGH}
     assert (left_out.order, left_out.reason) == ("one", Reason.LOCKER_FULL)
-    assert left_out.remedy is not None
-    assert (
-        left_out.remedy.sentence == "One more S compartment behind a low door in point would save 50.00 EUR."
-    )
-    assert left_out.remedy.facts["door"] == "low"
+    remedy = left_out.remedies[0]
+    assert remedy.sentence == "One more S compartment behind a low door in point would save 50.00 EUR."
+    assert remedy.facts["door"] == "low"

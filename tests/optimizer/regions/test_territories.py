@@ -191,13 +191,6 @@ def test_territories_are_as_many_as_workers_or_times_that_and_none_is_small(
     assert how_many(orders, workers, 2_500) == number
 
 
-def test_corridors_lie_on_the_plane_in_metres(region: Problem) -> None:
-    corridors = split(two_villages(), 2)[0].corridors
-
-    # 40 km on the road of the builders are 40 km of a meridian, within the distortion of UTM.
-    assert corridors.length == pytest.approx(40_000, rel=0.01)
-
-
 @given(st.integers(0, 1000), st.lists(st.integers(0, 50), min_size=1, max_size=6))
 def test_shares_add_up_and_follow_the_weights(amount: int, weights: list[int]) -> None:
     shares = proportional(amount, weights)
