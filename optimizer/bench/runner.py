@@ -29,6 +29,8 @@ LOOK_S = 0.5
 #: One core for each process, whatever its libraries would like.
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA")}
 RESULTS = "results.jsonl"
+#: Files that make the problems.
+PROBLEMS = ("instances.py", "generator.py", "bench/problems.py", "bench/changes.py")
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -91,18 +93,23 @@ def installed(case: Case) -> bool:
 
 
 def revision_of(case: Case, revision: str | None) -> str:
-    """Return what a line depends on: our code, or for a peer its version; a name given by the user wins."""
+    """
+    Return what a line depends on besides the problem: our code, or a peer's version and how it is asked.
+
+    A name given by the user wins. A change of the clock on which plans of peers are put does not count: it
+    takes ``again`` to run them anew.
+    """
     if revision:
         return revision
     package = PACKAGES.get(case.solver)
-    parts = ("peers/*.py", "instances.py", "generator.py")
-    return digest("**/*.py") if package is None else f"{package} {version(package)} {digest(*parts)}"
+    return digest("**/*.py") if package is None else f"{package} {version(package)} {digest('peers/*.py')}"
 
 
 @cache
-def digest(*patterns: str) -> str:
-    """Return a digest of this package's files of some names; those of the benchmark do not count."""
-    files = {file for pattern in patterns for file in _PACKAGE.glob(pattern) if file.parent.name != "bench"}
+def digest(pattern: str) -> str:
+    """Return a digest of this package's files of some name and of those that make the problems."""
+    problems = {_PACKAGE / name for name in PROBLEMS}
+    files = problems | {file for file in _PACKAGE.glob(pattern) if file.parent.name != "bench"}
     return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()[:12]
 
 

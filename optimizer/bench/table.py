@@ -17,6 +17,12 @@ from optimizer.bench.summary import (
     proven_gap_percent,
 )
 
+_ABOUT = """\
+Runs of a suite have a core each and the same CPU seconds; those of `large`, `changes` and `short` have the
+machine to themselves, and seconds on the wall. VROOM ends when it has nothing left to try, and runs once, as
+does OR-Tools: seeds change nothing there. A peer plans what residents wished for first, repaired where
+lockers are full, or, *our assignment*, what ours chose. Means are over seeds first, then over instances;
+costs are in cents."""
 _VERDICTS = {True: "met", False: "**missed**", None: "open"}
 #: What the solvers of a suite are compared by; where there is nothing to compare with, the cost over ours.
 _MEASURES: dict[str, tuple[str, Measure]] = {
@@ -35,9 +41,7 @@ def write(runs: Runs, file: Path) -> None:
 def _lines(runs: Runs) -> Iterator[str]:
     yield "# Benchmark"
     yield ""
-    yield "Every run has one core and the same seconds; VROOM ends when it has nothing left to try. A peer"
-    yield "plans what residents wished for first, repaired where lockers are full, or, *our assignment*, what"
-    yield "ours chose. Means are over seeds first, then over instances; costs are in cents."
+    yield _ABOUT
     yield ""
     yield "## Goals"
     yield ""

@@ -1,6 +1,7 @@
 """The benchmark runs each case once, and survives what fails."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -155,15 +156,35 @@ def test_a_run_leaves_one_line_and_is_not_repeated(tmp_path: Path) -> None:
     assert waiting(cases, Results.of(tmp_path), "r2") == cases
 
 
-def test_peers_are_not_repeated_because_our_code_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    codes = [a_case(solver=solver) for solver in (OURS, "pyvrp", "pyvrp" + GIVEN_OURS)]
-    before = [runner.revision_of(case, None) for case in codes]
-    known = runner.digest
-    monkeypatch.setattr(runner, "digest", lambda *names: "new" if names == ("**/*.py",) else known(*names))
+@pytest.mark.parametrize(
+    ("changed", "repeated"),
+    [
+        ("solve.py", [OURS, "pyvrp" + GIVEN_OURS]),
+        ("lns/anneal.py", [OURS, "pyvrp" + GIVEN_OURS]),
+        ("peers/pyvrp.py", [OURS, "pyvrp", "pyvrp" + GIVEN_OURS]),
+        ("bench/problems.py", [OURS, "pyvrp", "pyvrp" + GIVEN_OURS]),
+        ("bench/table.py", []),
+    ],
+)
+def test_what_has_changed_since_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, repeated: list[str]
+) -> None:
+    cases = [a_case(solver=solver) for solver in (OURS, "pyvrp", "pyvrp" + GIVEN_OURS)]
+    package = tmp_path / "optimizer"
+    shutil.copytree(runner._PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(runner, "_PACKAGE", package)
 
-    after = [runner.revision_of(case, None) for case in codes]
+    def revisions() -> list[str]:
+        runner.digest.cache_clear()
+        return [runner.revision_of(case, None) for case in cases]
 
-    assert [one == other for one, other in zip(before, after, strict=True)] == [False, True, False]
+    before = revisions()
+    with (package / changed).open("a") as file:
+        file.write("# More.\n")
+    after = revisions()
+    runner.digest.cache_clear()
+
+    assert [c.solver for c, one, other in zip(cases, before, after, strict=True) if one != other] == repeated
 
 
 def test_a_run_that_fails_or_hangs_is_kept_as_a_failure(
