@@ -16,6 +16,8 @@ from optimizer.visits import Visit
 NUM_TRIALS = 3
 #: Feasible ways that are compared, over all routes.
 NUM_WAYS = 4
+#: Instead of the visits after which to call: on one more trip, after all others.
+LATER_TRIP = -1
 
 
 class Tour:
@@ -82,7 +84,7 @@ def insertions(
     tours: Sequence[Tour], shipment: Shipment, num_trials: int = NUM_TRIALS
 ) -> Iterator[Insertion]:
     """
-    Yield feasible ways to carry a shipment, cheapest estimates first.
+    Yield feasible ways to carry a shipment, on a trip of the route or one more, cheapest estimates first.
 
     Positions that cannot keep the windows are ruled out by the slack of the routes, the rest is ranked by
     travel and service, and ``num_trials`` in each route are put on the clock. Equal idle vehicles count once.
@@ -91,9 +93,12 @@ def insertions(
         if _too_long(tour, shipment, after_pickup, after_delivery):
             continue
         *pickup, delivery = shipment.legs()
-        first = sum(len(visit.legs) for visit in tour.visits[:after_pickup])
-        second = first + sum(len(visit.legs) for visit in tour.visits[after_pickup:after_delivery])
-        longer = [*tour.legs[:first], *pickup, *tour.legs[first:second], delivery, *tour.legs[second:]]
+        if after_pickup == LATER_TRIP:
+            longer = [*tour.legs, tour.vehicle.turn(), *pickup, delivery]
+        else:
+            first = sum(len(visit.legs) for visit in tour.visits[:after_pickup])
+            second = first + sum(len(visit.legs) for visit in tour.visits[after_pickup:after_delivery])
+            longer = [*tour.legs[:first], *pickup, *tour.legs[first:second], delivery, *tour.legs[second:]]
         timetable = evaluate(tour.vehicle, longer)
         if isinstance(timetable, Timetable):
             yield Insertion(tour, timetable, timetable.cost_cents - tour.cost_cents, estimate)
@@ -168,7 +173,7 @@ def _distinct(tours: Sequence[Tour]) -> list[Tour]:
 def _ranked(
     tours: Sequence[Tour], shipment: Shipment, num_trials: int
 ) -> Iterator[tuple[float, Tour, int, int]]:
-    """Yield estimates, cheapest first, with the tour and the visits after which to call."""
+    """Yield estimates, cheapest first, with tours and the visits after which to call, or ``LATER_TRIP``."""
     candidates: list[tuple[float, int, int, int]] = []
     for number, tour in enumerate(tours):
         table = _estimates(tour, shipment)
@@ -179,6 +184,8 @@ def _ranked(
             for position in np.argpartition(flat, count - 1)[:count].tolist()
             if flat[position] < np.inf
         )
+        if (estimate := _of_later_trip(tour, shipment)) < np.inf:
+            candidates.append((estimate, number, LATER_TRIP, LATER_TRIP))
     for estimate, number, after_pickup, after_delivery in sorted(candidates):
         yield estimate, tours[number], after_pickup, after_delivery
 
@@ -190,11 +197,9 @@ def _estimates(tour: Tour, shipment: Shipment) -> NDArray[np.float64]:
     Row and column 0 mean right after the start; impossible pairs are infinite, and for goods on board all
     rows but the first. Fixed costs are left out.
     """
-    vehicle, network = tour.vehicle, tour.vehicle.network
+    vehicle = tour.vehicle
     pickup, delivery, on_board = shipment.pickup_place, shipment.delivery_place, shipment.is_on_board
-    too_large = any(amount > room for amount, room in zip(shipment.amounts, vehicle.capacity, strict=True))
-    barred = shipment.classes is not None and vehicle.index not in shipment.classes
-    if barred or too_large or network.closed[delivery] or (network.closed[pickup] and not on_board):
+    if _is_barred(vehicle, shipment):
         return np.full((1, 1), np.inf)
     cents = vehicle.cents
     before, after = tour.route[:-1], tour.route[1:]
@@ -215,6 +220,28 @@ def _estimates(tour: Tour, shipment: Shipment) -> NDArray[np.float64]:
     direct = to_pickup + cents[pickup, delivery] + from_delivery - saved
     total.ravel()[:: len(before) + 1] = np.where(pickup_possible | delivery_possible, direct, np.inf)
     return total
+
+
+def _of_later_trip(tour: Tour, shipment: Shipment) -> float:
+    """Return the estimated extra cost of one more trip after the last one, infinite if there can be none."""
+    vehicle, pickup, delivery = tour.vehicle, shipment.pickup_place, shipment.delivery_place
+    num_turns = sum(leg.shipment is TURN for leg in tour.legs)
+    is_last = num_turns + 1 >= vehicle.num_trips
+    if not tour.visits or is_last or shipment.is_on_board or _is_barred(vehicle, shipment):
+        return np.inf
+    cents, last = vehicle.cents, tour.visits[-1].place
+    turned = cents[last, vehicle.base] - cents[last, vehicle.end] + cents[vehicle.base, pickup]
+    return float(turned + cents[pickup, delivery] + cents[delivery, vehicle.end])
+
+
+def _is_barred(vehicle: VehicleClass, shipment: Shipment) -> bool:
+    """Tell whether a vehicle may or can not carry a shipment, whatever else it does."""
+    closed, pickup = vehicle.network.closed, shipment.pickup_place
+    if closed[shipment.delivery_place] or (closed[pickup] and not shipment.is_on_board):
+        return True
+    if shipment.classes is not None and vehicle.index not in shipment.classes:
+        return True
+    return any(amount > room for amount, room in zip(shipment.amounts, vehicle.capacity, strict=True))
 
 
 @lru_cache(maxsize=512)

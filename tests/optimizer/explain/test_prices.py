@@ -106,17 +106,19 @@ def test_a_vehicle_that_lacks_is_worth_what_it_would_save() -> None:
     assert price.sentence == f"One more vehicle like van-0 is worth {price.saved_cents / 100:.2f} EUR."
 
 
-def saved_by_another_van(*penalties_cents: int, num_small: int = 9) -> int | None:
+def saved_by_another_van(*penalties_cents: int, num_small: int = 9, far_cents: int = 1) -> int | None:
     """Return what a second van saves that goes to a locker while the only one is elsewhere."""
     places = [
         a_place("home", 0),
         a_place("shop", 5),
         a_place("point", 10, compartments=[(AMBIENT, Size.S, num_small)]),
+        a_place("far", 20),
     ]
     orders = [an_order("home", to="home", deadline_s=EIGHT + 1_000)] + [
         an_order(f"out-{number}", deadline_s=EIGHT + 1_000, penalty_cents=penalty_cents)
         for number, penalty_cents in enumerate(penalties_cents)
     ]
+    orders.append(an_order("far", to="far", penalty_cents=far_cents))
     problem = a_problem(places=places, orders=orders, vehicles=[a_vehicle(fixed_cost_cents=1_000)])
     search = Search(Day(problem), should_stop=lambda: False, must_stop=lambda: False)
     search.assign(Limits(seconds=10), should_hurry=lambda: False)
@@ -131,6 +133,13 @@ def test_another_vehicle_pays_if_all_that_it_carries_together_is_worth_its_fixed
     # The way costs 400 and the vehicle 1,000, once.
     assert saved_by_another_van(900) == 0
     assert saved_by_another_van(900, 900) == 400
+
+
+def test_another_vehicle_goes_out_of_its_way_only_for_what_is_worth_that_way() -> None:
+    # The way on costs another 400, but no second vehicle.
+    assert saved_by_another_van(2_000) == 600
+    assert saved_by_another_van(2_000, far_cents=399) == 600
+    assert saved_by_another_van(2_000, far_cents=500) == 700
 
 
 def test_another_vehicle_finds_no_more_room_in_lockers() -> None:

@@ -101,6 +101,16 @@ def test_a_way_that_is_longer_than_a_charge_needs_more_range() -> None:
     assert remedy.sentence == "It would fit if van could drive 3 km further on one charge."
 
 
+def test_more_range_helps_on_the_second_trip_too() -> None:
+    places = [a_place("shop", 5), a_place("near", 6), a_place("point", 10)]
+    orders = [an_order("early", to="near", deadline_s=EIGHT + 700), an_order("late", ready_s=12 * HOUR)]
+    bike = a_vehicle(range_m=17_500, max_trips=2, turnaround_s=600)
+
+    remedy = the_remedy(a_problem(places=places, orders=orders, vehicles=[bike]))
+
+    assert (remedy.kind, remedy.facts["distance_m"]) == (RemedyKind.LONGER_RANGE, 3_000)
+
+
 def test_goods_that_no_vehicle_can_take_need_a_larger_one() -> None:
     capacity = Load(weight_g=10_000, volume_cm3=8_000, chilled_cm3=0)
 
