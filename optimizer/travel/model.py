@@ -170,11 +170,11 @@ def prepare(problem: Problem, model: TravelModel | None = None) -> tuple[Problem
         Asked for the profiles without a matrix, with zones closed to them; geodesics by default. What it
         could not do is logged, too.
     """
-    model = (model or GeodesicTravel()).closing(areas_of(problem.zones))
     known = {matrix.profile: matrix for matrix in problem.matrices}
     missing = [profile for profile in problem.profiles if profile.id not in known]
     if not missing:
         return problem, ()
+    model = (model or GeodesicTravel()).closing(areas_of(problem.zones))
     reports = []
     for profile in missing:
         known[profile.id], report = model.measure(problem.places, profile)
