@@ -56,8 +56,8 @@ lock: ## re-make the lock files after a change of requirements/*.in (ARGS=--upgr
 		"$$uv" $(COMPILE) $(ARGS) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \
 	done
 
-# The planner's search is compiled ahead, which takes half a minute that the first plan does not have.
-var/compiled: $(wildcard optimizer/lns/*.py) optimizer/compiled.py optimizer/bound/labels.py requirements/base.txt | environment
+# The planner's search is compiled ahead, which takes about a minute that the first plan does not have.
+var/compiled: $(wildcard optimizer/lns/*.py optimizer/bound/*.py) optimizer/compiled.py requirements/base.txt | environment
 	@echo "Compiling the planner's search …"; mkdir -p var; .venv/bin/python -m optimizer compile >/dev/null && touch $@
 
 environment:

@@ -67,8 +67,8 @@ def _solve(options: argparse.Namespace) -> int:
     from optimizer.regions.parts import other_routes
     from optimizer.solve import solve
 
-    if options.workers and (options.bound or options.start):
-        raise ProblemError("workers", "begin without a plan, and prove no bound")
+    if options.workers and (options.bound or options.start or options.others):
+        raise ProblemError("workers", "begin without a plan, prove no bound, and offer no other routes")
     if options.output:
         _check_writable(Path(options.output))
     start, routes = _read_start(options.start)

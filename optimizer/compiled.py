@@ -26,8 +26,8 @@ def _cache_dir() -> Path:
     numba itself looks only at the file of a function, and would go on with what other files held before.
     """
     here = Path(__file__).parent
-    files = sorted(file for folder in (here, here / "bound", here / "lns") for file in folder.glob("*.py"))
-    sources = b"".join(file.read_bytes() for file in files if b"compiled" in file.read_bytes())
+    files = sorted([Path(__file__), *here.glob("bound/*.py"), *here.glob("lns/*.py")])
+    sources = b"".join(file.read_bytes() for file in files)
     kept = os.environ.get("NUMBA_CACHE_DIR") or here / "__pycache__"
     return Path(kept) / f"compiled-{sha256(sources).hexdigest()[:12]}"
 

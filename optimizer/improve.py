@@ -8,7 +8,7 @@ from optimizer.lns.improver import Improver
 from optimizer.rounds import Rounds
 from optimizer.search import Search
 
-#: Starts from nothing, and the part of the time that they take together.
+#: Starts without a plan, and the part of the time that they take together.
 NUM_STARTS, STARTING = 3, 0.5
 #: Temperatures, in multiples of what carrying an order costs: at first, after the starts, and at the end.
 HOT, WARM, COLD = 1.0, 0.3, 0.01
@@ -113,7 +113,7 @@ class Improvement:
         Parameters
         ----------
         assignment
-            Of orders to options, for the first start.
+            Of orders to options, for every other start.
         goes_on
             The plan is worth keeping: there are no other starts.
         """
@@ -140,7 +140,7 @@ class Improvement:
         self._budget.decide()
 
     def _start(self, improver: Improver, assignment: Mapping[int, int]) -> None:
-        """Begin some times from nothing, and keep the best of what comes out."""
+        """Begin some times, the first with the plan that was made, and keep the best of what comes out."""
         begun, best = self._budget.spent(), self._search.incumbent
         ends_cents: set[int] = set()
         for number in range(self._num_starts):

@@ -43,7 +43,9 @@ A result is an object with ``"format": "dorfbote-result"``, ``"version": 1`` and
 :mod:`optimizer.solution`, and besides the derived ``cost``, ``cost_cents`` and ``num_carried``; each route
 besides ``duration_s``; each cost besides ``total_cents``. Where the problem is at hand, each stop has its
 ``load``, ``load_share`` and ``slack_s`` of :mod:`optimizer.explain.margins`, and each route with stops their
-least ``slack_s`` and greatest ``load_share``. What is derived is skipped when it is read back.
+least ``slack_s`` and greatest ``load_share``. As the last line after those of progress it has ``"type":
+"result"``; with ``--others`` its ``routes`` are further ones, which a search that begins with it may choose.
+What is derived is skipped when it is read back.
 """
 
 import dataclasses
@@ -105,11 +107,7 @@ def read_solution(text: str | bytes) -> Solution:
     ProblemError
         If the text holds no result, or one without a solution.
     """
-    lines = text.strip().splitlines()
-    data = _parse(lines[-1] if len(lines) > 1 and _is_json(lines[-1]) else text)
-    content = _content(data, RESULT_FORMAT)
-    content.pop("type", None)
-    return cast("Solution", _read(Solution, content.get("solution"), "solution"))
+    return cast("Solution", _read(Solution, _result(text).get("solution"), "solution"))
 
 
 def problem_to_json(problem: Problem) -> dict[str, Any]:
@@ -141,8 +139,15 @@ def read_routes(text: str | bytes) -> tuple[Route, ...]:
     ProblemError
         If the text is no result.
     """
-    content = _content(_parse(text), RESULT_FORMAT)
-    return cast("tuple[Route, ...]", _read(tuple[Route, ...], content.get("routes", []), "routes"))
+    routes = _result(text).get("routes", [])
+    return cast("tuple[Route, ...]", _read(tuple[Route, ...], routes, "routes"))
+
+
+def _result(text: str | bytes) -> dict[str, Any]:
+    """Return the fields of a result, with or without progress lines before it."""
+    lines = text.strip().splitlines()
+    data = _parse(lines[-1] if len(lines) > 1 and _is_json(lines[-1]) else text)
+    return _content(data, RESULT_FORMAT)
 
 
 def _margins_to_json(problem: Problem, route: Route, stops: list[dict[str, Any]]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from optimizer.compartments import Room, Row
 from optimizer.day import Day, Shipment, VehicleClass
 from optimizer.schedule import Timetable
 
-#: The solver gets at most this many columns, those of least reduced cost.
+#: The solver gets at most this many columns besides those of the plan, those of least reduced cost.
 MAX_COLUMNS = 3_000
 
 

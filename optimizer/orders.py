@@ -90,7 +90,7 @@ class Order:
     Parameters
     ----------
     household
-        Opaque key of who receives.
+        Opaque key of who receives, for whoever reads the problem; planning does not look at it.
     ready_s, deadline_s
         Earliest start of the stop that picks up, latest start of the stop that delivers.
     compartments

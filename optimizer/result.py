@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from optimizer.solution import Solution
+from optimizer.travel.model import TravelReport
 
 
 class Status(StrEnum):
@@ -40,7 +41,7 @@ class Progress:
     bound
         Cents that every plan costs at least, as far as that is proven; ``None`` before anything is.
     fraction
-        Part of the budget that is used, 0 to 1.
+        Part of the time limit that is used, 0 to 1.
     """
 
     phase: Phase
@@ -74,6 +75,8 @@ class Result:
         of the solution's cost; ``None`` with the reason in ``bound_reason``.
     relaxed
         Constraints and costs that the bound does not know of.
+    travel
+        What the travel model says of the matrices it made; none of given ones.
     iterations
         Iterations of the search.
     columns
@@ -92,6 +95,7 @@ class Result:
     gap: float | None = None
     bound_reason: str = "no bound computed"
     relaxed: tuple[str, ...] = ()
+    travel: tuple[TravelReport, ...] = ()
 
 
 OnProgress = Callable[[Progress], None]

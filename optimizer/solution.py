@@ -146,14 +146,15 @@ class RemedyKind(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy:
     """
-    A change that was tried and lets the order come along, all else equal.
+    A change that lets the order come along, all else equal; all but a higher penalty were tried.
 
     Parameters
     ----------
     facts
         How much of what: minutes and metres are the least ones with which it worked.
     saved_cents
-        By how much the plan gets cheaper: what leaving the order out costs, minus what carrying it adds.
+        By how much the plan gets cheaper: what leaving the order out costs, minus what carrying it adds. A
+        higher penalty saves nothing.
     """
 
     kind: RemedyKind

@@ -19,10 +19,10 @@ from optimizer.routes import routes_of
 from optimizer.search import Search
 from optimizer.solution import Route, Solution
 from optimizer.solver import Limits
-from optimizer.travel.model import TravelModel, with_matrices
+from optimizer.travel.model import TravelModel, TravelReport, prepare
 
-#: Parts of the time limit: for explaining and checking, for the assignment, for one call of the master, and
-#: for all of them.
+#: Parts of the time limit: for explaining and checking, for the assignment, for each of the two models of one
+#: call of the master, and the one after which there is no further call.
 REST, ASSIGNMENT, MASTER_CALL, MASTER = 0.1, 0.15, 0.04, 0.07
 #: Part of the time limit for explaining; parts of that after which no more orders are inserted, and no more
 #: remedies sought.
@@ -59,7 +59,7 @@ def solve(
     problem
         Missing travel matrices are computed.
     time_limit_s
-        Wall-clock budget for everything, the check included.
+        Wall-clock budget for everything, the check included, but for ``GRACE_S``.
     seed
         Equal seeds and ``iterations`` give equal plans as long as the time limit is not reached.
     iterations
@@ -92,9 +92,10 @@ def solve(
         is ``None``, the status unknown, and ``violations`` says why.
     """
     searching_s = time_limit_s * SEARCHING if bound else time_limit_s
-    run = _Run(searching_s, on_progress, should_stop, clock)
+    run = _Run(searching_s, time_limit_s, on_progress, should_stop, clock)
     with run.phase(Phase.TRAVEL):
-        day = Day(with_matrices(problem, travel))
+        problem, reports = prepare(problem, travel)
+        day = Day(problem)
         search = Search(day, should_stop=run.over, must_stop=run.late)
         run.begin(search)
     with run.phase(Phase.ASSIGNMENT):
@@ -122,7 +123,7 @@ def solve(
             solution = solution if violations(day.problem, better) else better
     if on_end is not None:
         on_end(search)
-    return run.result(search, solution, broken, seed, proven)
+    return run.result(search, solution, broken, seed, proven, reports)
 
 
 def _prove(run: "_Run", search: Search, time_limit_s: float) -> Bound:
@@ -214,16 +215,18 @@ def _solution(run: "_Run", search: Search, *, is_counted: bool) -> Solution:
 
 
 class _Run:
-    """The clock of a run, its phases, and those who watch it."""
+    """The clock of a run, its phases, and those who watch it; before a proof there is an earlier limit."""
 
     def __init__(
         self,
         limit_s: float,
+        last_s: float,
         on_progress: OnProgress | None,
         should_stop: ShouldStop | None,
         clock: Callable[[], float],
     ) -> None:
         self.limit_s = limit_s
+        self._last_s = last_s
         self._clock = clock
         self._started = clock()
         self._on_progress = on_progress
@@ -296,12 +299,18 @@ class _Run:
                 cost_cents=search.cost_cents if search else None,
                 bound=self.bound,
                 carried=len(search.carried) if search else None,
-                fraction=1.0 if phase == Phase.DONE else min(1.0, elapsed_s / max(self.limit_s, 1e-9)),
+                fraction=1.0 if phase == Phase.DONE else min(1.0, elapsed_s / max(self._last_s, 1e-9)),
             )
         )
 
     def result(
-        self, search: Search, solution: Solution, broken: list[str], seed: int, proven: Bound | None
+        self,
+        search: Search,
+        solution: Solution,
+        broken: list[str],
+        seed: int,
+        proven: Bound | None,
+        travel: tuple[TravelReport, ...],
     ) -> Result:
         """Return how the run ended."""
         self.report(Phase.DONE)
@@ -314,6 +323,7 @@ class _Run:
             seed=seed,
             iterations=search.iterations,
             columns=len(search.pool),
+            travel=travel,
             **_of_bound(solution, proven),
         )
 

@@ -1,7 +1,7 @@
 """Large regions: territories are rows that any worker plans, and whoever ends the last one asks for more."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from math import ceil
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Count, Max
 
 from common import intents
 from common.clock import now
@@ -23,7 +24,7 @@ from logistics.states import UNPLANNED, PlanState, TerritoryState
 from optimizer import io
 from optimizer.problem import Problem
 from optimizer.regions import territories
-from optimizer.regions.parts import FAMILIES, NUM_OTHERS, end_s
+from optimizer.regions.parts import NUM_FAMILIES, NUM_OTHERS, end_s, territory_s
 from optimizer.solution import Solution
 from optimizer.travel.model import with_matrices
 
@@ -84,7 +85,7 @@ def recombine(claim: intents.Claim, *, plan_id: str, family: int) -> None:
     problem = io.read_problem(json.dumps(plan.problem))
     rows = plan.territories.order_by("family", "number")
     whole = territories.united(problem, [_plan_of(row) for row in rows if row.family == family])
-    if family + 1 < len(FAMILIES):
+    if family + 1 < NUM_FAMILIES:
         parts = territories.regroup(
             with_matrices(problem),
             whole,
@@ -139,13 +140,13 @@ def _stop(claim: intents.Claim, plan: Plan) -> None:
 def _write(plan: Plan, parts: Sequence[territories.Territory], *, family: int) -> None:
     """Write a family of territories, and ask for their plans."""
     num_orders = sum(len(part.orders) for part in parts)
-    share = FAMILIES[family] * (plan.budget_s - end_s(plan.budget_s, num_orders))
+    left_s = plan.budget_s - end_s(plan.budget_s, num_orders) - _taken_s(plan, range(family))
     rows = Territory.objects.bulk_create(
         Territory(
             plan=plan,
             family=family,
             number=part.number,
-            budget_s=share / ceil(len(parts) / settings.PLAN_WORKERS),
+            budget_s=territory_s(family, left_s, len(parts), settings.PLAN_WORKERS),
             seed=plan.seed + family,
             # Who plans it measures travel once more: that is quicker than storing and reading tables.
             problem=io.problem_to_json(replace(part.problem, matrices=())),
@@ -169,8 +170,9 @@ def _go_on(plan: Plan, family: int) -> None:
     """Say how many territories have a plan, and ask for the next step if all have."""
     rows = plan.territories.filter(family=family)
     num_left, num_all = rows.filter(state__in=UNPLANNED).count(), rows.count()
-    done = (family + 1 - num_left / num_all) / len(FAMILIES)
-    progress = {"phase": "territories", "fraction": round(_share_of_territories(plan) * done, 3)}
+    part_s = (1 - num_left / num_all) * _taken_s(plan, [family])
+    fraction = (_taken_s(plan, range(family)) + part_s) / plan.budget_s
+    progress = {"phase": "territories", "fraction": round(fraction, 3)}
     Plan.objects.filter(pk=plan.pk, state=PlanState.RUNNING).update(progress=progress)
     if num_left == 0:
         intents.ask(
@@ -178,17 +180,19 @@ def _go_on(plan: Plan, family: int) -> None:
         )
 
 
+def _taken_s(plan: Plan, families: Iterable[int]) -> float:
+    """Return how long workers take for the territories of some families."""
+    rows = plan.territories.filter(family__in=list(families)).values("family")
+    counted = rows.annotate(number=Count("pk"), seconds=Max("budget_s")).values_list("number", "seconds")
+    return float(sum(seconds * ceil(number / settings.PLAN_WORKERS) for number, seconds in counted))
+
+
 def _note_end(plan: Plan, progress: Mapping[str, Any] | None) -> bool:
     """Store what the choice at the end says, as the last part of the whole."""
     if progress is None:
         return _is_wanted(plan, None)
-    share = _share_of_territories(plan)
+    share = 1 - end_s(plan.budget_s, plan.pool.orders.count()) / plan.budget_s
     return plans.note_progress(plan, {**progress, "fraction": share + (1 - share) * progress["fraction"]})
-
-
-def _share_of_territories(plan: Plan) -> float:
-    """Return the part of a plan's time that its territories take."""
-    return 1 - end_s(plan.budget_s, plan.pool.orders.count()) / plan.budget_s
 
 
 def _measured(claim: intents.Claim, document: dict[str, Any]) -> Problem:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from optimizer.bench import plot, suites, table
+from optimizer.bench import plot, problems, suites, table
 from optimizer.bench.runner import Record, Results, installed, run_all, waiting
 from optimizer.bench.summary import Runs
 
@@ -61,6 +61,10 @@ def bench(
     if not report:
         cases = [case for suite in chosen for case in suite.cases() if installed(case)]
         cases = [case for case in cases if solvers is None or case.solver in solvers]
+        known = {case.instance for case in cases if problems.is_there(case.instance, data)}
+        if num_unknown := sum(case.instance not in known for case in cases):
+            say(f"{num_unknown} runs are left out: their instances are not in {data}")
+        cases = [case for case in cases if case.instance in known]
         cases = cases if again else waiting(cases, results, revision)
         total, number = len(cases), 0
         hours = sum(case.seconds for case in cases) / jobs / 3600

@@ -41,12 +41,21 @@ def load(name: str, objective: str, data: Path) -> Problem:
             return begun(_size(kind, orders), day)[0]
         problem = generate(day, _size(kind, orders))
         return tightened(problem) if kind == "tight" else problem
-    file = next((data / "instances").glob(f"*/{name}.txt"), None)
+    file = _file_of(name, data)
     if file is None:
         raise ProblemError(
             "instance", f"{name} is neither a generated day nor a file in {data / 'instances'}"
         )
     return instances.read(file.read_bytes(), objective)
+
+
+def is_there(name: str, data: Path) -> bool:
+    """Tell whether a day can be generated, or the file of a public instance is there."""
+    return GENERATED.fullmatch(name) is not None or _file_of(name, data) is not None
+
+
+def _file_of(name: str, data: Path) -> Path | None:
+    return next((data / "instances").glob(f"*/{name}.txt"), None)
 
 
 def plan_of(name: str) -> Solution | None:

@@ -92,8 +92,8 @@ class Data(NamedTuple):
         Of each row, shape ``(R,)``.
     settings
         Part of the gaps that are overlooked; orders taken out in the mean, and from one route at most; how
-        often some in the middle of a string stay; how often all of a place, all of a route whose vehicle then
-        idles, orders anywhere, or orders for an idle vehicle are taken out instead; shape ``(8,)``.
+        often some in the middle of a string stay; how often some of a place, all of a route whose vehicle
+        then idles, orders anywhere, or orders for an idle vehicle are taken out instead; shape ``(8,)``.
     """
 
     vehicle_class: Ints

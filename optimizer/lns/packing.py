@@ -16,7 +16,7 @@ from optimizer.shipments import shipment_of
 
 #: Related orders that each order knows.
 NUM_NEAR = 150
-#: Pieces of a delivery window after what was promised, and their length.
+#: Pieces of a delivery window after what was promised, and the length of all but the last.
 NUM_LATE, LATE_S = 4, 1800
 #: See :class:`optimizer.lns.arrays.Data`.
 SETTINGS = (0.01, 12.0, 10.0, 0.5, 0.2, 0.08, 0.04, 0.08)

@@ -23,12 +23,14 @@ from optimizer.routes import routes_of
 from optimizer.search import Search
 from optimizer.solution import Reason, Route, Solution
 from optimizer.solve import solve
-from optimizer.travel.model import TravelModel, with_matrices
+from optimizer.travel.model import TravelModel, prepare
 
 logger = logging.getLogger(__name__)
 
-#: Parts of the time for territories, one for each family: the first makes a plan, the others heal borders.
-FAMILIES = (0.25, 0.25, 0.25, 0.25)
+#: Families of territories, with equal parts of the time: the first makes a plan, the others heal its borders.
+NUM_FAMILIES = 4
+#: A territory of the first family gets so many seconds at most, so that there is soon a complete plan.
+FIRST_S = 75.0
 #: Part of the time limit, but at least so many seconds for each order, for choosing, explaining and checking
 #: at the end; never more than a third of the limit.
 END, END_S_PER_ORDER, MOST_END = 0.05, 0.006, 1 / 3
@@ -49,8 +51,14 @@ def end_s(time_limit_s: float, num_orders: int) -> float:
 def number_of_parts(num_orders: int, time_limit_s: float, *, workers: int, size: int = SIZE) -> int:
     """Return how many territories a region is divided into: one where there is too little time for more."""
     number = how_many(num_orders, workers, size)
-    first_s = FAMILIES[0] * (time_limit_s - end_s(time_limit_s, num_orders))
-    return number if first_s / ceil(number / workers) >= LEAST_S else 1
+    left_s = time_limit_s - end_s(time_limit_s, num_orders)
+    return number if territory_s(0, left_s, number, workers) >= LEAST_S else 1
+
+
+def territory_s(family: int, left_s: float, number: int, workers: int) -> float:
+    """Return how long each territory of a family may take of the time left for it and all later families."""
+    seconds = left_s / (NUM_FAMILIES - family) / ceil(number / workers)
+    return seconds if family else min(seconds, FIRST_S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +172,7 @@ def solve_in_parts(
     """
     watch = _Watch(time_limit_s, len(problem.orders), on_progress, should_stop, clock)
     watch.report(Phase.TRAVEL, None)
-    problem = with_matrices(problem, travel)
+    problem, reports = prepare(problem, travel)
     families = _Families(
         problem, executor, workers, watch, seed, iterations, how_many(len(problem.orders), workers, size)
     )
@@ -185,6 +193,7 @@ def solve_in_parts(
         solution=result.solution and _with_known_reasons(result.solution, plan),
         seconds=round(watch.elapsed_s(), 3),
         iterations=result.iterations + families.num_iterations,
+        travel=reports,
     )
 
 
@@ -231,7 +240,7 @@ class _Families:
         if len(territories) == 1 or self._seconds(0, territories) < LEAST_S:
             return None
         plan: Solution | None = None
-        for number in range(len(FAMILIES)):
+        for number in range(NUM_FAMILIES):
             if plan is not None:
                 territories = regroup(self._problem, plan, self._number, seed=self._seed + number)
             if self._watch.is_told() or (number and self._seconds(number, territories) < LEAST_LATER_S):
@@ -242,9 +251,7 @@ class _Families:
         return plan or united(self._problem, (territory.plan_so_far() for territory in territories))
 
     def _seconds(self, number: int, territories: Sequence[Territory]) -> float:
-        """Return how long each territory of a family may take."""
-        left_s = FAMILIES[number] / sum(FAMILIES[number:]) * self._watch.left_s()
-        return left_s / ceil(len(territories) / self._workers)
+        return territory_s(number, self._watch.left_s(), len(territories), self._workers)
 
     def _planned(self, territories: Sequence[Territory], number: int, plan: Solution | None) -> Solution:
         """Return what the territories make of the plan, as far as they answer."""

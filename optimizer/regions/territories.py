@@ -90,7 +90,8 @@ def how_many(num_orders: int, workers: int, size: int = SIZE) -> int:
     """
     Return how many territories a region is divided into.
 
-    Each has ``size`` orders or more. Where there are more than workers, all of these always have one to plan.
+    Each has ``size`` orders or more in the mean. Where there are more than workers, all of these always have
+    one to plan.
     """
     number = max(1, num_orders // size)
     return number - number % workers if number > workers else number

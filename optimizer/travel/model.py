@@ -68,9 +68,14 @@ class TravelReport:
             f"geodesics stand in: {self.fallback}" if self.fallback else "",
             f"no road near {', '.join(self.off_road)}" if self.off_road else "",
             f"{', '.join(self.closed)} in a closed area" if self.closed else "",
-            f"no way between {self.num_unreachable} pairs of places" if self.num_unreachable else "",
+            self._without_way() if self.num_unreachable else "",
         )
         return "; ".join(text for text in shortcomings if text)
+
+    def _without_way(self) -> str:
+        named = ", ".join(f"{here} to {there}" for here, there in self.unreachable[:3])
+        more = ", …" if self.num_unreachable > 3 else ""
+        return f"no way between {self.num_unreachable} pairs of places ({named}{more})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from logistics.services import plans
 from logistics.states import PlanState, TerritoryState
 from optimizer import io
 from optimizer.regions import territories as cut
-from optimizer.regions.parts import END, FAMILIES, end_s
+from optimizer.regions.parts import END, NUM_FAMILIES, end_s
 from optimizer.routes import routes_of
 from optimizer.search import Search
 from optimizer.solution import Route
@@ -63,24 +63,31 @@ def test_a_large_pool_is_planned_in_territories(plan: Plan) -> None:
     assert (plan.num_carried, plan.num_left_out) == (NUM_ORDERS, 0)
     rows = Territory.objects.all()
     assert {row.state for row in rows} == {TerritoryState.DONE}
-    assert {row.family for row in rows} == set(range(len(FAMILIES)))
+    assert {row.family for row in rows} == set(range(NUM_FAMILIES))
     assert rows.filter(family=0).count() == 2
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("workers", "budget_s", "first_s"), [(1, 30, 3.5625), (2, 30, 7.125), (2, 600, 75)])
 def test_families_and_the_choice_at_the_end_share_the_budget(
-    plan: Plan, settings: Any, monkeypatch: pytest.MonkeyPatch, workers: int
+    plan: Plan,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: int,
+    budget_s: float,
+    first_s: float,
 ) -> None:
     settings.PLAN_WORKERS = workers
+    Plan.objects.update(budget_s=budget_s)
     runs = watching(monkeypatch)
 
     work_on()
 
     plan.refresh_from_db()
-    families = [Territory.objects.filter(family=family) for family in range(len(FAMILIES))]
+    families = [Territory.objects.filter(family=family) for family in range(NUM_FAMILIES)]
     seconds = [max(row.budget_s for row in rows) * ceil(len(rows) / workers) for rows in families]
-    assert sum(seconds) + runs[-1]["time_limit_s"] == pytest.approx(plan.budget_s)
-    assert runs[-1]["time_limit_s"] == end_s(plan.budget_s, NUM_ORDERS)
+    assert {row.budget_s for row in families[0]} == {first_s}
+    assert sum(seconds) + runs[-1]["time_limit_s"] == pytest.approx(budget_s)
+    assert runs[-1]["time_limit_s"] == end_s(budget_s, NUM_ORDERS)
 
 
 def test_each_territory_goes_on_from_what_the_plan_does_there(
@@ -108,7 +115,7 @@ def test_at_the_end_the_routes_of_all_territories_can_be_chosen(
     runs = watching(monkeypatch)
     monkeypatch.setattr("tests.logistics.solving.other_routes", routes_so_far)
     divided()
-    for _ in FAMILIES[1:]:
+    for _ in range(1, NUM_FAMILIES):
         work("plan_territory")
         work("recombine_plan")
     work("plan_territory")
@@ -118,11 +125,11 @@ def test_at_the_end_the_routes_of_all_territories_can_be_chosen(
     work("recombine_plan")
 
     last = runs[-1]
-    assert len(offered) >= len(FAMILIES)
+    assert len(offered) >= NUM_FAMILIES
     assert last["options"] == ("--iterations", "0")
     assert last["start"]["routes"] == offered
     assert sorted(delivered(last["start"])) == sorted(
-        order for row in rows if row.family == len(FAMILIES) - 1 for order in delivered(row.solution)
+        order for row in rows if row.family == NUM_FAMILIES - 1 for order in delivered(row.solution)
     )
     assert all("--others" in run["options"] for run in runs[:-1])
 
@@ -154,7 +161,7 @@ def test_families_are_cut_in_different_ways(plan: Plan, monkeypatch: pytest.Monk
 
     work_on()
 
-    assert len(set(seeds)) == len(seeds) == len(FAMILIES) - 1
+    assert len(set(seeds)) == len(seeds) == NUM_FAMILIES - 1
 
 
 def test_a_plan_made_in_territories_can_be_released(plan: Plan) -> None:
@@ -234,7 +241,7 @@ def test_progress_never_falls(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> No
 
     assert seen == sorted(seen)
     assert (seen[0], seen[-1]) == (0.0, 1.0)
-    assert len(set(seen)) > len(FAMILIES)
+    assert len(set(seen)) > NUM_FAMILIES
 
 
 def test_who_ends_the_last_territory_asks_for_the_next_step(plan: Plan) -> None:
@@ -244,12 +251,12 @@ def test_who_ends_the_last_territory_asks_for_the_next_step(plan: Plan) -> None:
     intents.perform(first.pk)
     assert asked("recombine_plan") == []
     plan.refresh_from_db()
-    assert plan.progress["fraction"] == pytest.approx((1 - END) / len(FAMILIES) / 2, abs=1e-3)
+    assert plan.progress["fraction"] == pytest.approx((1 - END) / NUM_FAMILIES / 2, abs=1e-3)
     intents.perform(last.pk)
 
     assert [one.arguments["family"] for one in asked("recombine_plan")] == [0]
     plan.refresh_from_db()
-    assert plan.progress["fraction"] == pytest.approx((1 - END) / len(FAMILIES), abs=1e-3)
+    assert plan.progress["fraction"] == pytest.approx((1 - END) / NUM_FAMILIES, abs=1e-3)
 
 
 def test_later_territories_begin_with_the_plans_of_the_first(plan: Plan) -> None:

@@ -107,6 +107,27 @@ def test_an_interrupted_day_goes_on_from_its_plan(tmp_path: Path, capsys: pytest
     assert (figures["violations"], figures["left_out"] < 25) == (0, True)
 
 
+def test_a_search_may_begin_with_what_another_has_told(
+    problem_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["solve", str(problem_file), "--progress", "--iterations", "5"])
+    told = tmp_path / "told.jsonl"
+    told.write_text(capsys.readouterr().out)
+
+    main(["solve", str(problem_file), "--start", str(told), "--iterations", "0", "--json"])
+
+    assert len(told.read_text().splitlines()) > 1
+    assert lines_of(capsys)[-1]["cost"] == 500
+
+
+@pytest.mark.parametrize("option", [["--bound"], ["--start", "plan.json"], ["--others", "3"]])
+def test_territories_prove_nothing_begin_with_nothing_and_offer_nothing(
+    problem_file: Path, capsys: pytest.CaptureFixture[str], option: list[str]
+) -> None:
+    assert main(["solve", str(problem_file), "--workers", "2", *option]) == 2
+    assert lines_of(capsys)[0]["field"] == "workers"
+
+
 def test_the_figures_of_a_run_are_one_json_line(
     problem_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

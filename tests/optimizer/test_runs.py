@@ -5,15 +5,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from optimizer.feasibility import violations
 from optimizer.generator import RegionSize, generate
+from optimizer.io import result_to_json
 from optimizer.problem import Place, Problem, Profile, TravelMatrix
 from optimizer.result import Phase, Progress
 from optimizer.solution import Reason
 from optimizer.solve import solve
-from optimizer.travel.model import GeodesicTravel, TravelReport
+from optimizer.travel.model import GeodesicTravel, TravelReport, report_of, whole_matrix
 from tests.optimizer.builders import a_problem, solved, the_result
 from tests.optimizer.strategies import best_cost_by_enumeration, problems, tiny_problems
 
@@ -37,6 +40,34 @@ def test_progress_begins_with_travel_ends_done_and_never_gets_dearer() -> None:
     costs = [report.cost_cents for report in seen if report.cost_cents is not None]
     assert all(later <= earlier for earlier, later in pairwise(costs))
     assert all(0 <= report.fraction <= 1 for report in seen)
+
+
+def test_with_a_proof_to_come_no_more_of_the_time_is_used_than_there_is() -> None:
+    seen: list[Progress] = []
+
+    solve(a_problem(), time_limit_s=4, bound=True, on_progress=seen.append)
+
+    fractions = [report.fraction for report in seen[:-1]]
+    assert fractions == sorted(fractions)
+    assert fractions == [pytest.approx(min(1, report.elapsed_s / 4), abs=1e-3) for report in seen[:-1]]
+    assert {Phase.ROUTES, Phase.BOUND} <= {report.phase for report in seen}
+
+
+def test_a_result_tells_what_the_travel_model_could_not_do() -> None:
+    class Nowhere(GeodesicTravel):
+        def measure(self, places: Sequence[Place], profile: Profile) -> tuple[TravelMatrix, TravelReport]:
+            nowhere = np.full((len(places), len(places)), np.inf)
+            matrix = whole_matrix(places, profile, nowhere, nowhere)
+            return matrix, report_of(matrix, places, model="nowhere", attribution="nobody")
+
+    problem = replace(a_problem(), matrices=())
+
+    result = solve(problem, time_limit_s=10, iterations=1, travel=Nowhere())
+
+    assert {report.profile for report in result.travel} == {"bike", "van"}
+    assert {report.num_unreachable for report in result.travel} == {6}
+    assert ("hub", "shop") in result.travel[0].unreachable
+    assert result_to_json(result)["travel"][0]["unreachable"][0] == ["hub", "shop"]
 
 
 def test_better_plans_are_told_while_they_are_searched() -> None:

@@ -84,12 +84,12 @@ class RouteSerializer(serializers.Serializer[Any]):
 
 
 class RemedySerializer(serializers.Serializer[Any]):
-    """A change that was tried and lets an order come along."""
+    """A change that lets an order come along."""
 
     kind = serializers.ChoiceField(choices=[kind.value for kind in RemedyKind])
     sentence = serializers.CharField()
     facts = _facts()
-    saved_cents = serializers.IntegerField(help_text="By how much the plan would be cheaper.")
+    saved_cents = serializers.IntegerField(help_text="By how much the plan gets cheaper; 0 for a penalty.")
 
 
 class LeftOutSerializer(serializers.Serializer[Any]):

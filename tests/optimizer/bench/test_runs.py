@@ -247,6 +247,20 @@ def test_the_command_runs_what_is_missing_and_reports(
     assert "| regional |" in (tmp_path / "bench.md").read_text()
 
 
+def test_public_instances_that_are_not_there_are_left_out_and_run_once_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = Suite(name="li-lim", instances=(("lc104", 1, (1,)), ("region-20-1", 1, (1,))), solvers=("pyvrp",))
+    monkeypatch.setitem(SUITES, "li-lim", some)
+    arguments = ["bench", "li-lim", "--results", str(tmp_path), "--data", str(tmp_path), "--jobs", "1"]
+
+    main(arguments)
+
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"1 runs are left out: their instances are not in {tmp_path}"
+    assert [one["instance"] for one in Results.of(tmp_path).records()] == ["region-20-1"]
+
+
 def test_a_benchmark_that_is_stopped_ends_its_runs_and_keeps_nothing_of_them(tmp_path: Path) -> None:
     bench = subprocess.Popen(
         [sys.executable, "-m", "optimizer", "bench", "regional", "--results", str(tmp_path)],

@@ -13,7 +13,7 @@ import pytest
 from optimizer.feasibility import violations
 from optimizer.generator import RegionSize, generate
 from optimizer.problem import Problem
-from optimizer.regions.parts import Answer, Task, plan_territory, solve_in_parts
+from optimizer.regions.parts import Answer, Task, plan_territory, solve_in_parts, territory_s
 from optimizer.regions.territories import regroup, split
 from optimizer.result import Phase, Progress, Result
 from optimizer.solution import Reason
@@ -95,6 +95,22 @@ def test_no_later_family_of_territories_makes_the_plan_dearer(region: Problem) -
     costs = [one.cost_cents for one in seen if one.phase == Phase.ROUTES and one.cost_cents is not None]
     assert result.solution is not None
     assert [*costs, result.solution.cost_cents] == sorted([*costs, result.solution.cost_cents], reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("family", "left_s", "number", "workers", "seconds"),
+    [
+        (0, 100, 2, 2, 25),
+        (0, 100, 3, 2, 12.5),
+        (0, 1_000, 2, 2, 60),
+        (1, 900, 2, 2, 300),
+        (3, 300, 4, 2, 150),
+    ],
+)
+def test_families_share_the_time_and_the_first_does_not_take_long(
+    family: int, left_s: float, number: int, workers: int, seconds: float
+) -> None:
+    assert territory_s(family, left_s, number, workers) == seconds
 
 
 def test_the_first_complete_plan_is_reported(region: Problem) -> None:

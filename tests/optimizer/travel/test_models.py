@@ -123,7 +123,9 @@ def test_a_report_counts_all_pairs_without_a_way_and_names_the_first() -> None:
     assert report.num_unreachable == 9 * 8
     assert report.unreachable[0] == ("0", "1")
     assert len(report.unreachable) == NAMED_PAIRS
-    assert report.sentence == "no road near 9; no way between 72 pairs of places"
+    assert report.sentence == (
+        "no road near 9; no way between 72 pairs of places (0 to 1, 0 to 2, 0 to 3, …)"
+    )
 
 
 def test_areas_are_told_by_profile() -> None:
