@@ -144,6 +144,9 @@ def test_a_large_day_is_judged_by_memory_first_plan_growth_and_the_undivided_pla
     large, half_whole = {**large, "near_s": 22.0}, {**half_whole, "cost": 500}
 
     assert set(verdicts(suite, [large, half, whole, half_whole]).values()) == {True}
+    assert (
+        list(verdicts(suite, [large, half, {**whole, "near_s": 24.0}, half_whole]).values()).count(False) == 1
+    )
     slow, fat, poor = {**large, "near_s": 24.0}, {**large, "peak_mib": 5_000}, {**large, "first_cost": 1_060}
     for worse in (slow, fat, poor, {**large, "wall_s": 15.0}):
         assert list(verdicts(suite, [worse, half, whole, half_whole]).values()).count(False) == 1
