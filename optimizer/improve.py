@@ -10,6 +10,8 @@ from optimizer.search import Search
 
 #: Starts without a plan, and the part of the time that they take together.
 NUM_STARTS, STARTING = 3, 0.5
+#: With fewer iterations for each order than so many, one start that takes all the time is better.
+ITERATIONS_PER_ORDER = 60
 #: Temperatures, in multiples of what carrying an order costs: at first, after the starts, and at the end.
 HOT, WARM, COLD = 1.0, 0.3, 0.01
 #: Iterations that mend a first plan, which do not count, and their temperature in cents.
@@ -89,6 +91,7 @@ class Improvement:
         self._asks_pyvrp = not has_choice and Step.ROUNDS not in without
         reachable = {order: search.reach.reachable(order) for order in search.proximity}
         options = {order: open_options for order, open_options in reachable.items() if open_options}
+        self._num_orders = len(options)
         self._improver = Improver(search, options, seed) if options else None
         self._pyvrp = Rounds(search)
         self._batch = BATCH
@@ -143,13 +146,15 @@ class Improvement:
         """Begin some times, the first with the plan that was made, and keep the best of what comes out."""
         begun, best = self._budget.spent(), self._search.incumbent
         ends_cents: set[int] = set()
-        for number in range(self._num_starts):
+        num_starts = self._num_starts if self._asks_pyvrp or self._is_quick(improver) else 1
+        last = STARTING if num_starts > 1 or self._asks_pyvrp else 1 - CHOOSING
+        for number in range(num_starts):
             if number:
                 if self._is_over():
                     return
                 improver.load(self._idle)
                 improver.construct(assignment if number % 2 == 0 else {}, self._is_over, at_any_price=True)
-            ends = begun + (STARTING - begun) * (number + 1) / self._num_starts
+            ends = begun + (last - begun) * (number + 1) / num_starts
             if not self._asks_pyvrp:
                 self._anneal(improver, ends)
                 improver.gather(self._budget.should_stop)
@@ -169,6 +174,13 @@ class Improvement:
             ends_cents.add(self._search.cost_cents)
             best = min(best, self._search.incumbent, key=self._search.cost_of)
             self._search.incumbent = best
+
+    def _is_quick(self, improver: Improver) -> bool:
+        """Tell, after some iterations, whether there will be enough of them for several starts."""
+        begun, before = self._budget.spent(), self._search.iterations
+        self._run(improver, HOT * improver.cents_per_order)
+        iterations, spent = self._search.iterations - before, self._budget.spent() - begun
+        return iterations * (1 - begun) >= ITERATIONS_PER_ORDER * self._num_orders * spent
 
     def _is_over(self) -> bool:
         return self._budget.spent() >= 1 or self._budget.should_stop()

@@ -17,7 +17,7 @@ from optimizer.rounds import Rounds
 from optimizer.search import Search
 from optimizer.solve import solve
 from optimizer.solver import Limits
-from tests.optimizer.builders import EIGHT, a_problem, a_vehicle, an_order
+from tests.optimizer.builders import EIGHT, a_place, a_problem, a_vehicle, an_order
 from tests.optimizer.strategies import problems
 
 some = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
@@ -121,28 +121,49 @@ def test_vehicles_are_saved_first_only_where_they_cost_more_than_driving(
     assert saved
 
 
-def test_each_step_can_be_left_out_to_measure_what_it_brings(monkeypatch: pytest.MonkeyPatch) -> None:
-    problem = a_problem(orders=[an_order("one"), an_order("other")])
-    constructed: list[bool] = []
-    construct, rounds = Improver.construct, Rounds.improve
+@pytest.fixture
+def constructed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each start so far began with an assignment."""
+    starts: list[bool] = []
+    construct = Improver.construct
 
-    def noted_construct(improver: Improver, assignment: dict[int, int], *args: Any, **kw: Any) -> None:
-        constructed.append(bool(assignment))
+    def noted(improver: Improver, assignment: dict[int, int], *args: Any, **kw: Any) -> None:
+        starts.append(bool(assignment))
         construct(improver, assignment, *args, **kw)
 
+    monkeypatch.setattr(Improver, "construct", noted)
+    return starts
+
+
+@pytest.mark.parametrize(("iterations", "starts"), [(119, 1), (120, 3)])
+def test_there_are_several_starts_if_there_are_enough_iterations_for_each_order(
+    constructed: list[bool], iterations: int, starts: int
+) -> None:
+    places = [a_place("shop", 5), a_place("point", 10), a_place("other", 12)]
+    orders = [an_order(name, to={"point": 0, "other": 50}) for name in ("one", "two")]
+
+    solve(a_problem(places=places, orders=orders), time_limit_s=60, iterations=iterations)
+
+    assert len(constructed) == starts
+
+
+def test_each_step_can_be_left_out_to_measure_what_it_brings(
+    monkeypatch: pytest.MonkeyPatch, constructed: list[bool]
+) -> None:
+    problem = a_problem(orders=[an_order("one"), an_order("other")])
+    rounds = Rounds.improve
     asked: list[bool] = []
 
     def noted_rounds(*args: Any, **kw: Any) -> bool:
         asked.append(True)
         return rounds(*args, **kw)
 
-    monkeypatch.setattr(Improver, "construct", noted_construct)
     monkeypatch.setattr(Rounds, "improve", noted_rounds)
 
     def steps_seen(*without: Step) -> tuple[list[bool], bool, bool]:
         constructed.clear()
         asked.clear()
-        result = solve(problem, time_limit_s=30, iterations=ITERATIONS, without=without)
+        result = solve(problem, time_limit_s=60, iterations=200, without=without)
         assert result.solution is not None
         assert not result.solution.left_out
         return [*constructed], bool(asked), Phase.MASTER in {phase.phase for phase in result.phases}

@@ -102,7 +102,7 @@ def test_no_later_family_of_territories_makes_the_plan_dearer(region: Problem) -
     [
         (0, 100, 2, 2, 25),
         (0, 100, 3, 2, 12.5),
-        (0, 1_000, 2, 2, 60),
+        (0, 1_000, 2, 2, 75),
         (1, 900, 2, 2, 300),
         (3, 300, 4, 2, 150),
     ],
