@@ -37,9 +37,10 @@ ABANDONED = 3
 LEAST_SEARCH_S = 0.5
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command, and return the exit status."""
+def main(arguments: Sequence[str] | None = None, *, started_s: float | None = None) -> int:
+    """Run a command, and return the exit status; its time counts from a moment before, or else from now."""
     options = parser().parse_args(arguments)
+    options.started_s = time.monotonic() if started_s is None else started_s
     from optimizer.checks import (
         ProblemError,  # Slow modules load only once the arguments are known to be good.
     )
@@ -75,7 +76,7 @@ def _solve(options: argparse.Namespace) -> int:
     document = _read_line_then_watch() if options.stop_on_eof else _read(options.file)
     problem, travel = instances.read(document, options.objective), _travel_model(options)
     limits: dict[str, Any] = {
-        "time_limit_s": max(LEAST_SEARCH_S, options.time_limit - (time.monotonic() - STARTED)),
+        "time_limit_s": max(LEAST_SEARCH_S, options.time_limit - (time.monotonic() - options.started_s)),
         "seed": options.seed,
         "iterations": options.iterations,
         "on_progress": _emit_progress if options.progress else _Teller(),
@@ -338,7 +339,7 @@ def run() -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(encoding="utf-8")
     try:
-        status = main()
+        status = main(started_s=STARTED)
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:

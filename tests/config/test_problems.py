@@ -8,7 +8,13 @@ from django.test import Client
 from common.exceptions import DomainError
 from config.problems import STATUS
 from lockers.exceptions import LinkError, LockerError, UnknownCompartment
-from logistics.exceptions import BadRegionData, ExtensionRefused, LogisticsError, RegionExists
+from logistics.exceptions import (
+    BadRegionData,
+    ExtensionRefused,
+    LogisticsError,
+    RegionExists,
+    TravelUnavailable,
+)
 from logistics.solver import SolverFailed
 
 #: What never reaches a caller of the REST API, and why.
@@ -16,6 +22,7 @@ INTERNAL = {
     LinkError: "the locker link has its own table",
     UnknownCompartment: "a device's report; noted on the report",
     SolverFailed: "noted on the plan",
+    TravelUnavailable: "noted on the plan",
     RegionExists: "a command's error",
     BadRegionData: "a command's error",
     ExtensionRefused: "a base",
