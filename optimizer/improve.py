@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from optimizer.lns.improver import Improver
+from optimizer.master import Column
 from optimizer.rounds import Rounds
 from optimizer.search import Search
 
@@ -29,6 +30,8 @@ ROUNDS, NUM_ROUNDS, COOLING = 0.7, 5, 0.1
 #: Where one more vehicle costs more than all the driving: the part of the time in which vehicles are saved
 #: first, and the temperature meanwhile.
 SHRINKING, COOL = 0.6, 0.05
+#: Part of the time in which a start tries to do with a vehicle less than the best one before.
+SAVING = 0.03
 #: Where iterations are limited, one of PyVRP counts as so many.
 WEIGHT_OF_ROUND = 5
 #: Neighbours of each leg.
@@ -145,13 +148,14 @@ class Improvement:
     def _start(self, improver: Improver, assignment: Mapping[int, int]) -> None:
         """Begin some times, the first with the plan that was made, and keep the best of what comes out."""
         begun, best = self._budget.spent(), self._search.incumbent
-        ends_cents: set[int] = set()
         num_starts = self._num_starts if self._asks_pyvrp or self._is_quick(improver) else 1
         last = STARTING if num_starts > 1 or self._asks_pyvrp else 1 - CHOOSING
         for number in range(num_starts):
-            if number:
-                if self._is_over():
-                    return
+            if number and self._is_over():
+                return
+            # The cheapest plan of few long routes may need a vehicle less than all its neighbours.
+            does_with_fewer = self._asks_pyvrp and number == 2 and self._save_one(improver, best)
+            if number and not does_with_fewer:
                 improver.load(self._idle)
                 improver.construct(assignment if number % 2 == 0 else {}, self._is_over, at_any_price=True)
             ends = begun + (last - begun) * (number + 1) / num_starts
@@ -161,17 +165,12 @@ class Improvement:
                 self._budget.decide()
                 continue
             now = self._budget.spent()
-            # Where all starts end alike, something else is tried: the cheapest plan of few long routes may
-            # need a vehicle less than all its neighbours.
-            do_agree = number > 1 and len(ends_cents) == 1
-            improve = self._shrink if do_agree else self._anneal
-            improve(improver, now + (ends - now) * (1 - ROUNDS))
+            self._anneal(improver, now + (ends - now) * (1 - ROUNDS))
             improver.gather(self._budget.should_stop)
             best = min(best, self._search.incumbent, key=self._search.cost_of)
             # PyVRP goes on from this start, even if another one was better.
             self._search.incumbent = improver.columns()
-            self._rounds(self._budget.spent(), ends, 1)
-            ends_cents.add(self._search.cost_cents)
+            self._rounds(self._budget.spent(), ends, 1, may_add=not does_with_fewer)
             best = min(best, self._search.incumbent, key=self._search.cost_of)
             self._search.incumbent = best
 
@@ -196,12 +195,26 @@ class Improvement:
     def _shrink(self, improver: Improver, until: float) -> None:
         """Do with fewer vehicles as long as that succeeds, until a part of the budget is used."""
         while self._budget.spent() < until and not self._budget.should_stop():
-            iterations, before_s = self._batch_size(), self._budget.elapsed_s()
-            left = improver.shrink(iterations, COOL * improver.cents_per_order)
-            self._count(iterations, before_s)
-            if left == 0:
+            if self._shrunk(improver):
                 self._adopt(improver)
         improver.end_shrinking()
+
+    def _save_one(self, improver: Improver, columns: list[Column]) -> bool:
+        """Take a vehicle away from a plan, if that succeeds soon; the others stay closed until loading."""
+        improver.load(columns)
+        until = self._budget.spent() + SAVING
+        while self._budget.spent() < until and not self._budget.should_stop():
+            if self._shrunk(improver):
+                return True
+        improver.end_shrinking()
+        return False
+
+    def _shrunk(self, improver: Improver) -> bool:
+        """Try for a batch of iterations to do with one vehicle less, and tell whether that succeeded."""
+        iterations, before_s = self._batch_size(), self._budget.elapsed_s()
+        left = improver.shrink(iterations, COOL * improver.cents_per_order)
+        self._count(iterations, before_s)
+        return left == 0
 
     def _anneal(self, improver: Improver, until: float, hot: float = HOT) -> None:
         """Anneal until a part of the budget is used."""
@@ -243,8 +256,8 @@ class Improvement:
     def _until(self, part: float) -> Callable[[], bool]:
         return lambda: self._budget.spent() >= part
 
-    def _rounds(self, begin: float, until: float, number_of_rounds: int) -> None:
-        """Let PyVRP improve the best plan."""
+    def _rounds(self, begin: float, until: float, number_of_rounds: int, *, may_add: bool = True) -> None:
+        """Let PyVRP improve the best plan, which may take vehicles that idle, or may not."""
         for number in range(number_of_rounds):
             if self._is_over():
                 return
@@ -255,7 +268,9 @@ class Improvement:
                 limit = max(1, round(self._budget.iterations * share))
             before = self._search.iterations
             self._seed += 1
-            goes_on = self._pyvrp.improve(self._seed, limit, NUM_NEIGHBOURS, self._until(ends))
+            goes_on = self._pyvrp.improve(
+                self._seed, limit, NUM_NEIGHBOURS, self._until(ends), may_add=may_add
+            )
             if self._budget.iterations is not None:
                 done = self._search.iterations - before
                 self._search.iterations += done * (WEIGHT_OF_ROUND - 1)

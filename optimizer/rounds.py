@@ -1,5 +1,6 @@
 """A round of PyVRP on a part of the best plan: what is tried, and what is made of what it finds."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from math import cos, dist, radians
 from statistics import fmean
@@ -29,9 +30,30 @@ class Rounds:
         self._day = search.day
         self._turn = 0
 
-    def improve(self, seed: int, iterations: int, num_neighbours: int, is_over: Callable[[], bool]) -> bool:
+    def improve(
+        self,
+        seed: int,
+        iterations: int,
+        num_neighbours: int,
+        is_over: Callable[[], bool],
+        *,
+        may_add: bool = True,
+    ) -> bool:
         """
         Let PyVRP improve some neighbouring routes, and keep all that it comes by.
+
+        Parameters
+        ----------
+        seed
+            Of PyVRP.
+        iterations
+            At most so many.
+        num_neighbours
+            Visits after which another one may come, for each.
+        is_over
+            Asked often.
+        may_add
+            Vehicles that idle may drive, too.
 
         Returns
         -------
@@ -45,7 +67,7 @@ class Rounds:
         carried = list(moments)
         for shipment in consolidate(self._day, search.waiting()):
             moments.update(search.moments_alone(shipment))
-        available = self._available(chosen)
+        available = self._available(chosen, may_add=may_add)
         if not moments or not available:
             return False
         view = View(self._day, moments, available, required=self._required(carried))
@@ -92,11 +114,12 @@ class Rounds:
         north = fmean(place.latitude for place in places)
         return north, fmean(place.longitude for place in places) * cos(radians(north))
 
-    def _available(self, chosen: Collection[Column]) -> dict[int, int]:
-        """Return how many trips vehicles of each class can make that idle or drive one of the columns."""
-        available = {vehicle.index: len(vehicle.vehicles) for vehicle in self._day.classes}
-        for column in self._search.incumbent:
-            available[column.vehicle.index] -= column not in chosen
+    def _available(self, chosen: Collection[Column], *, may_add: bool) -> dict[int, int]:
+        """Return how many trips vehicles of each class can make that drive one of the columns, or idle."""
+        available = Counter(column.vehicle.index for column in chosen)
+        if may_add:
+            available.update({vehicle.index: len(vehicle.vehicles) for vehicle in self._day.classes})
+            available.subtract(column.vehicle.index for column in self._search.incumbent)
         return {
             index: number * self._day.classes[index].num_trips
             for index, number in available.items()

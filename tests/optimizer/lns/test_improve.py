@@ -28,13 +28,8 @@ def _never() -> bool:
     return False
 
 
-def _improved(
-    problem: Problem, seed: int, elapsed_s: Callable[[], float], start: Search | None = None
-) -> Search:
-    """Improve a plan for some iterations; without a start, one that is constructed first."""
-    search = Search(Day(problem), should_stop=_never, must_stop=_never)
-    assignment = search.assign(Limits(seconds=10), _never)
-    budget = Budget(
+def _budget(search: Search, elapsed_s: Callable[[], float]) -> Budget:
+    return Budget(
         spent=lambda: search.iterations / ITERATIONS,
         elapsed_s=elapsed_s,
         iterations=ITERATIONS,
@@ -42,7 +37,15 @@ def _improved(
         report=lambda: None,
         decide=lambda: search.decide(Limits(seconds=10)),
     )
-    improvement = Improvement(search, seed, budget)
+
+
+def _improved(
+    problem: Problem, seed: int, elapsed_s: Callable[[], float], start: Search | None = None
+) -> Search:
+    """Improve a plan for some iterations; without a start, one that is constructed first."""
+    search = Search(Day(problem), should_stop=_never, must_stop=_never)
+    assignment = search.assign(Limits(seconds=10), _never)
+    improvement = Improvement(search, seed, _budget(search, elapsed_s))
     if start is None:
         improvement.construct(assignment, _never, at_any_price=True)
     else:
@@ -111,6 +114,7 @@ def test_vehicles_are_saved_first_only_where_they_cost_more_than_driving(
             orders=[an_order(name, weight_g=10**6) for name in names],
         )
         first = _improved(problem, 0, lambda: 0.0)
+        saved.clear()
         return _improved(problem, 0, lambda: 0.0, start=first)
 
     # A vehicle costs 100 or 1,000, the driving of each 400.
@@ -119,6 +123,72 @@ def test_vehicles_are_saved_first_only_where_they_cost_more_than_driving(
     assert not saved
     assert len(planned_twice(["one", "other"], 1_000).incumbent) == 2
     assert saved
+
+
+def _with_a_vehicle_at_either_end(shift: tuple[int, int]) -> Problem:
+    """Build a problem whose cheapest plan has two vehicles, one for each order."""
+    return a_problem(
+        places=[
+            a_place("hub", 0),
+            a_place("shop", 1),
+            a_place("point", 2),
+            a_place("other point", 18),
+            a_place("other shop", 19),
+            a_place("other hub", 20),
+        ],
+        vehicles=[
+            a_vehicle("one", shift=shift),
+            a_vehicle("other", start="other hub", end="other hub", shift=shift),
+        ],
+        orders=[an_order("one"), an_order("other", pickup="other shop", to="other point")],
+    )
+
+
+@pytest.mark.parametrize("may_add", [True, False])
+def test_a_round_uses_a_vehicle_that_idles_only_if_it_may(may_add: bool) -> None:
+    search = Search(
+        Day(_with_a_vehicle_at_either_end((EIGHT, EIGHT + 1_000))), should_stop=_never, must_stop=_never
+    )
+    assignment = search.assign(Limits(seconds=10), _never)
+    Improvement(search, 0, _budget(search, lambda: 0.0)).construct(assignment, _never, at_any_price=True)
+    search.incumbent = search.incumbent[:1]
+    assert len(search.carried) == 1
+
+    Rounds(search).improve(0, 100, 10, _never, may_add=may_add)
+
+    assert len(search.carried) == 1 + may_add
+
+
+@pytest.mark.parametrize(
+    ("seconds", "may_add", "starts"), [(6_000, [True, True, False, True], 2), (1_000, [True] * 4, 3)]
+)
+def test_where_orders_have_no_choice_the_last_start_does_with_a_vehicle_less_if_that_is_possible(
+    monkeypatch: pytest.MonkeyPatch,
+    constructed: list[bool],
+    seconds: int,
+    may_add: list[bool],
+    starts: int,
+) -> None:
+    asked: list[bool] = []
+    used: list[int] = []
+    improve = Rounds.improve
+
+    def noted(rounds: Rounds, *args: Any, may_add: bool) -> bool:
+        asked.append(may_add)
+        goes_on = improve(rounds, *args, may_add=may_add)
+        used.append(len(rounds._search.incumbent))
+        return goes_on
+
+    monkeypatch.setattr(Rounds, "improve", noted)
+    problem = _with_a_vehicle_at_either_end((EIGHT, EIGHT + seconds))
+
+    result = solve(problem, time_limit_s=60, iterations=400)
+
+    assert asked[:4] == may_add
+    assert used[:4] == [2 if may else 1 for may in may_add]
+    assert len(constructed) == starts
+    assert result.solution is not None
+    assert len(result.solution.routes) == 2
 
 
 @pytest.fixture
